@@ -1,0 +1,2 @@
+//! skiff: a local Kubernetes cluster launcher.
+fn main() {}

@@ -1,0 +1,1 @@
+//! kubeadm: configuration, certificates, init and join over a Runner.

@@ -1,0 +1,1 @@
+//! Use cases: create, start, stop, delete, status.

@@ -1,0 +1,1 @@
+//! The cluster file, the validated ClusterSpec and every version pin.

@@ -1,0 +1,205 @@
+//! The traits every driver implements.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use skiff_config::{ClusterName, NodeName};
+use skiff_report::{Diagnose, Reporter};
+
+use crate::{Endpoints, NetworkRequest, NodeNetwork, NodeSpec, NodeStatus};
+
+/// The drivers there are. Only `skiff-drivers` and the wiring may decide by it; everyone else asks
+/// for [`Capabilities`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum DriverKind {
+    /// Containers of a Docker Engine.
+    Docker,
+    /// Virtual machines of QEMU.
+    Qemu,
+    /// Virtual machines of hyperkit, on Intel Macs.
+    Hyperkit,
+}
+
+impl DriverKind {
+    /// The name on the command line and in files.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Qemu => "qemu",
+            Self::Hyperkit => "hyperkit",
+        }
+    }
+}
+
+impl fmt::Display for DriverKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What a driver can do on this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Nodes are containers: they share the host's kernel.
+    pub shares_host_kernel: bool,
+    /// The host can reach a node's own address directly.
+    pub routable_nodes: bool,
+    /// Memory and processors of a running node can be changed.
+    pub live_resize: bool,
+    /// The size of a node's disk can be limited.
+    pub disk_limit: bool,
+    /// Processors the provider offers to nodes.
+    pub cpus: u32,
+    /// Memory in bytes the provider offers to nodes.
+    pub memory: u64,
+}
+
+/// Makes and keeps the machines of clusters.
+///
+/// The back end is the truth: a driver holds no state of its own and finds everything again by
+/// labels or files that carry the cluster's name. Every method may be called again after skiff was
+/// killed in the middle of it.
+pub trait Driver: Send + Sync {
+    /// What can go wrong.
+    type Error: Diagnose;
+
+    /// Which driver this is.
+    fn kind(&self) -> DriverKind;
+
+    /// Checks that the provider is there and may be used, and tells what it can do.
+    ///
+    /// # Errors
+    /// What is missing, with the fix as advice.
+    fn check(&self) -> impl Future<Output = Result<Capabilities, Self::Error>> + Send;
+
+    /// Makes the cluster's network, or returns the one it has.
+    ///
+    /// # Errors
+    /// When the wanted subnet is taken, or none is free.
+    fn ensure_network(
+        &self,
+        request: &NetworkRequest,
+    ) -> impl Future<Output = Result<NodeNetwork, Self::Error>> + Send;
+
+    /// Makes the node with its disk or volume, without starting it. What the node stored in an
+    /// earlier life under the same name is kept. A node left half-made by a killed skiff is replaced.
+    ///
+    /// # Errors
+    /// When a machine of that name exists and belongs to somebody else, or the provider refuses.
+    fn create(
+        &self,
+        spec: &NodeSpec,
+        reporter: &dyn Reporter,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Starts the machine; nothing happens if it runs.
+    ///
+    /// # Errors
+    /// When it is absent or does not start, e.g. because a published port is taken.
+    fn start(&self, cluster: &ClusterName, node: &NodeName) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Stops the machine: asks it to shut down, then ends it. Nothing happens if it is off or absent.
+    ///
+    /// # Errors
+    /// When the provider fails.
+    fn stop(&self, cluster: &ClusterName, node: &NodeName) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Removes the machine and, with `keep_data` false, all it stored. Nothing happens if it is absent.
+    ///
+    /// # Errors
+    /// When the provider fails.
+    fn delete(
+        &self,
+        cluster: &ClusterName,
+        node: &NodeName,
+        keep_data: bool,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Removes the cluster's network and any disk or volume without a machine. Nothing happens if
+    /// there is none.
+    ///
+    /// # Errors
+    /// When the provider fails.
+    fn delete_remains(&self, cluster: &ClusterName) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// The nodes of one cluster, or of all; from the back end alone, ordered by name.
+    ///
+    /// # Errors
+    /// When the provider does not answer.
+    fn list(&self, cluster: Option<&ClusterName>) -> impl Future<Output = Result<Vec<NodeStatus>, Self::Error>> + Send;
+
+    /// Where a running node answers.
+    ///
+    /// # Errors
+    /// When it is absent or not running.
+    fn endpoints(
+        &self,
+        cluster: &ClusterName,
+        node: &NodeName,
+    ) -> impl Future<Output = Result<Endpoints, Self::Error>> + Send;
+
+    /// Writes what the back end knows about a node (console output, inspection) into a folder and
+    /// returns the files. Works on a stopped node too.
+    ///
+    /// # Errors
+    /// When the provider or the folder fails.
+    fn collect_logs(
+        &self,
+        cluster: &ClusterName,
+        node: &NodeName,
+        folder: &Path,
+    ) -> impl Future<Output = Result<Vec<PathBuf>, Self::Error>> + Send;
+}
+
+/// A node image ready to be imported: one root file system, as a tar file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NodeImage {
+    /// Content hash, the image's identity.
+    pub key: String,
+    /// The root file system, uncompressed tar.
+    pub rootfs: PathBuf,
+    /// What is in it, e.g. `kubernetes` = `v1.20.2`; kept with the image.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// A node image that a driver keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImageInfo {
+    /// Content hash.
+    pub key: String,
+    /// The driver's name for it, e.g. `skiff-node:v1.20.2-0a1b2c3d`.
+    pub name: String,
+    /// Size in bytes.
+    pub size: u64,
+    /// What is in it.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Where a driver keeps node images: Docker's image store, or a folder of disks.
+pub trait NodeImages: Driver {
+    /// Takes in an image, in the form nodes start from; nothing happens if it is there already.
+    ///
+    /// # Errors
+    /// When the root file system cannot be read or stored.
+    fn import_image(
+        &self,
+        image: &NodeImage,
+        reporter: &dyn Reporter,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// The images there are, ordered by name.
+    ///
+    /// # Errors
+    /// When the provider does not answer.
+    fn list_images(&self) -> impl Future<Output = Result<Vec<ImageInfo>, Self::Error>> + Send;
+
+    /// Removes an image; nothing happens if it is absent.
+    ///
+    /// # Errors
+    /// When nodes still use it.
+    fn remove_image(&self, key: &str) -> impl Future<Output = Result<(), Self::Error>> + Send;
+}

@@ -1,0 +1,1 @@
+//! AnyDriver and the order of detection: the one crate that names all drivers.

@@ -1,0 +1,1 @@
+//! Connect and Runner over ssh.

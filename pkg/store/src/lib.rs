@@ -1,0 +1,1 @@
+//! Files under the skiff home: profiles, keys, locks, atomic writes.

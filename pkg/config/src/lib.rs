@@ -1,1 +1,24 @@
-//! The cluster file, the validated ClusterSpec and every version pin.
+//! What a cluster shall be.
+//!
+//! [`ClusterFile`] is the stored, versioned form (serde, unknown keys refused). It converts into
+//! [`ClusterSpec`], the form the rest of skiff works with; [`ClusterSpec::validate`] returns every
+//! problem at once. [`versions`] holds every pin of a version or an image.
+
+mod extra_config;
+mod file;
+mod name;
+mod port;
+mod quantity;
+mod spec;
+mod validate;
+mod version;
+pub mod versions;
+
+pub use extra_config::{Component, ExtraConfig};
+pub use file::{ClusterFile, FileError, Metadata, NodeRecord, Phase, SpecFile, Status};
+pub use name::{ClusterName, InvalidName, NodeName};
+pub use port::{InvalidPort, PortMapping, Protocol};
+pub use quantity::{InvalidQuantity, Limit, format_bytes, parse_bytes};
+pub use spec::{ApiServer, ClusterSpec, FeatureGate};
+pub use validate::Problem;
+pub use version::{InvalidVersion, KubeVersion};

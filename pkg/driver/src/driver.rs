@@ -80,21 +80,15 @@ pub trait Driver: Send + Sync {
     ///
     /// # Errors
     /// When the wanted subnet is taken, or none is free.
-    fn ensure_network(
-        &self,
-        request: &NetworkRequest,
-    ) -> impl Future<Output = Result<NodeNetwork, Self::Error>> + Send;
+    fn ensure_network(&self, request: &NetworkRequest)
+    -> impl Future<Output = Result<NodeNetwork, Self::Error>> + Send;
 
     /// Makes the node with its disk or volume, without starting it. What the node stored in an
     /// earlier life under the same name is kept. A node left half-made by a killed skiff is replaced.
     ///
     /// # Errors
     /// When a machine of that name exists and belongs to somebody else, or the provider refuses.
-    fn create(
-        &self,
-        spec: &NodeSpec,
-        reporter: &dyn Reporter,
-    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
+    fn create(&self, spec: &NodeSpec, reporter: &dyn Reporter) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
     /// Starts the machine; nothing happens if it runs.
     ///

@@ -1,0 +1,401 @@
+//! The stored form: one YAML file a cluster, strict and versioned.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+};
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{
+    ApiServer, ClusterName, ClusterSpec, ExtraConfig, FeatureGate, KubeVersion, Limit, NodeName, PortMapping, Problem,
+    parse_bytes,
+};
+
+/// `apiVersion` of the file this build writes and reads.
+const API_VERSION: &str = "skiff.dev/v1alpha1";
+/// `kind` of the file.
+const KIND: &str = "Cluster";
+
+/// A file that cannot be read as a cluster.
+#[derive(Debug, Error)]
+pub enum FileError {
+    /// Not YAML, or keys that are not known. The cause names line and column.
+    #[error("not a valid cluster file")]
+    Syntax(#[from] serde_yaml::Error),
+    /// YAML of something else, or of another version of skiff.
+    #[error("apiVersion `{api_version}`, kind `{kind}` is not what this skiff reads ({API_VERSION}, {KIND})")]
+    Version {
+        /// What the file says.
+        api_version: String,
+        /// What the file says.
+        kind: String,
+    },
+}
+
+/// A cluster as stored: what was asked for, and what cannot be asked again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct ClusterFile {
+    api_version: String,
+    kind: String,
+    /// The name.
+    pub metadata: Metadata,
+    /// What was asked for.
+    #[serde(default)]
+    pub spec: SpecFile,
+    /// What skiff decided while making it.
+    #[serde(default)]
+    pub status: Status,
+}
+
+/// Who the file is about.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct Metadata {
+    /// Name of the cluster.
+    pub name: ClusterName,
+}
+
+/// What was asked for, as text: absent means skiff's default. Flags, environment, configuration
+/// file and stored cluster all take this form, so that they can be laid over each other before
+/// anything is checked.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct SpecFile {
+    /// `--driver`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
+    /// `--kubernetes-version`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kubernetes_version: Option<String>,
+    /// `--cpus`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<String>,
+    /// `--memory`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<String>,
+    /// `--disk-size`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk_size: Option<String>,
+    /// `--apiserver-port`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apiserver_port: Option<String>,
+    /// `--apiserver-names`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apiserver_names: Option<Vec<String>>,
+    /// `--apiserver-ips`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apiserver_ips: Option<Vec<String>>,
+    /// `--extra-config`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub extra_config: Option<Vec<String>>,
+    /// `--feature-gates`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub feature_gates: Option<Vec<String>>,
+    /// `--service-cluster-ip-range`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_cluster_ip_range: Option<String>,
+    /// `--pod-network-cidr`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pod_network_cidr: Option<String>,
+    /// `--dns-domain`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dns_domain: Option<String>,
+    /// `--subnet`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subnet: Option<String>,
+    /// `--static-ip`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub static_ip: Option<String>,
+    /// `--listen-address`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen_address: Option<String>,
+    /// `--ports`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ports: Option<Vec<String>>,
+}
+
+/// What skiff decided while making the cluster.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+pub struct Status {
+    /// How far the cluster got.
+    pub phase: Phase,
+    /// The driver that was chosen.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
+    /// The nodes' subnet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subnet: Option<Ipv4Net>,
+    /// The nodes, first one first.
+    pub nodes: Vec<NodeRecord>,
+    /// When it was made, RFC 3339.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub created: Option<String>,
+}
+
+/// How far a cluster got.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Phase {
+    /// It is being made; nobody has used it yet, so a failure may undo it.
+    #[default]
+    Creating,
+    /// It was usable once; its data must be kept.
+    Created,
+}
+
+/// A node's identity.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct NodeRecord {
+    /// Its name.
+    pub name: NodeName,
+    /// `control-plane` or `worker`.
+    pub role: String,
+    /// Its number; decides pod addresses.
+    pub index: u32,
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Port on the host that leads to its sshd.
+    pub ssh_port: u16,
+    /// Port on the host that leads to its API server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub apiserver_port: Option<u16>,
+    /// Key of the node image it was made from.
+    pub image: String,
+}
+
+impl ClusterFile {
+    /// A new cluster.
+    #[must_use]
+    pub fn new(name: ClusterName, spec: SpecFile) -> Self {
+        let metadata = Metadata { name };
+        Self { api_version: API_VERSION.to_owned(), kind: KIND.to_owned(), metadata, spec, status: Status::default() }
+    }
+
+    /// Reads a file's text.
+    ///
+    /// # Errors
+    /// See [`FileError`].
+    pub fn from_yaml(text: &str) -> Result<Self, FileError> {
+        let file: Self = serde_yaml::from_str(text)?;
+        if file.api_version == API_VERSION && file.kind == KIND {
+            Ok(file)
+        } else {
+            Err(FileError::Version { api_version: file.api_version, kind: file.kind })
+        }
+    }
+
+    /// The file's text.
+    ///
+    /// # Errors
+    /// Never for values made by skiff; kept as an error so that nothing is ever lost silently.
+    pub fn to_yaml(&self) -> Result<String, FileError> {
+        Ok(serde_yaml::to_string(self)?)
+    }
+
+    /// What the cluster shall be, with defaults filled in.
+    ///
+    /// # Errors
+    /// Every problem there is, not just the first.
+    pub fn to_spec(&self) -> Result<ClusterSpec, Vec<Problem>> {
+        self.spec.resolve(self.metadata.name.clone())
+    }
+}
+
+impl SpecFile {
+    /// These settings laid over `below`: what is present here wins.
+    #[must_use]
+    pub fn over(self, below: Self) -> Self {
+        Self {
+            driver: self.driver.or(below.driver),
+            kubernetes_version: self.kubernetes_version.or(below.kubernetes_version),
+            cpus: self.cpus.or(below.cpus),
+            memory: self.memory.or(below.memory),
+            disk_size: self.disk_size.or(below.disk_size),
+            apiserver_port: self.apiserver_port.or(below.apiserver_port),
+            apiserver_names: self.apiserver_names.or(below.apiserver_names),
+            apiserver_ips: self.apiserver_ips.or(below.apiserver_ips),
+            extra_config: self.extra_config.or(below.extra_config),
+            feature_gates: self.feature_gates.or(below.feature_gates),
+            service_cluster_ip_range: self.service_cluster_ip_range.or(below.service_cluster_ip_range),
+            pod_network_cidr: self.pod_network_cidr.or(below.pod_network_cidr),
+            dns_domain: self.dns_domain.or(below.dns_domain),
+            subnet: self.subnet.or(below.subnet),
+            static_ip: self.static_ip.or(below.static_ip),
+            listen_address: self.listen_address.or(below.listen_address),
+            ports: self.ports.or(below.ports),
+        }
+    }
+
+    /// Reads every setting, fills in defaults and validates the whole.
+    ///
+    /// # Errors
+    /// Every problem there is, not just the first.
+    pub fn resolve(&self, name: ClusterName) -> Result<ClusterSpec, Vec<Problem>> {
+        let mut read = Reading::default();
+        let spec = ClusterSpec {
+            name,
+            driver: self.driver.clone().unwrap_or_else(|| "auto".to_owned()),
+            kubernetes_version: read.one(
+                "kubernetes-version",
+                self.kubernetes_version.as_deref(),
+                KubeVersion::default(),
+                str::parse,
+            ),
+            cpus: read.one("cpus", self.cpus.as_deref(), Limit::Auto, str::parse),
+            memory: read.one("memory", self.memory.as_deref(), Limit::Auto, str::parse),
+            disk_size: read.one("disk-size", self.disk_size.as_deref(), 20 << 30, parse_bytes),
+            apiserver: ApiServer {
+                port: read.one("apiserver-port", self.apiserver_port.as_deref(), 8443, port),
+                names: read.all("apiserver-names", self.apiserver_names.as_deref(), dns_name),
+                ips: read.all("apiserver-ips", self.apiserver_ips.as_deref(), address),
+            },
+            extra_config: read.all("extra-config", self.extra_config.as_deref(), str::parse::<ExtraConfig>),
+            feature_gates: read.all("feature-gates", self.feature_gates.as_deref(), feature_gate),
+            service_cidr: read.one(
+                "service-cluster-ip-range",
+                self.service_cluster_ip_range.as_deref(),
+                net([10, 96, 0, 0], 12),
+                network,
+            ),
+            pod_cidr: read.one("pod-network-cidr", self.pod_network_cidr.as_deref(), net([10, 244, 0, 0], 16), network),
+            dns_domain: read.one("dns-domain", self.dns_domain.as_deref(), "cluster.local".to_owned(), dns_name),
+            subnet: read.maybe("subnet", self.subnet.as_deref(), network),
+            static_ip: read.maybe("static-ip", self.static_ip.as_deref(), |text| {
+                text.parse::<Ipv4Addr>().map_err(|_| format!("`{text}` is not an IPv4 address"))
+            }),
+            listen_address: read.one(
+                "listen-address",
+                self.listen_address.as_deref(),
+                IpAddr::V4(Ipv4Addr::LOCALHOST),
+                address,
+            ),
+            ports: read.all("ports", self.ports.as_deref(), str::parse::<PortMapping>),
+        };
+        let mut problems = read.problems;
+        // Defaults stand in for what could not be read; what they would break is not worth telling.
+        let unread: Vec<&str> = problems.iter().map(|problem| problem.setting).collect();
+        let broken = spec.validate().into_iter().filter(|problem| !unread.contains(&problem.setting));
+        problems.extend(broken.collect::<Vec<_>>());
+        if problems.is_empty() { Ok(spec) } else { Err(problems) }
+    }
+
+    /// The settings that are present here and differ from `other`, by name: `memory` → (`4g`, `2g`).
+    #[must_use]
+    pub fn differences(&self, other: &Self) -> BTreeMap<String, (String, String)> {
+        let flat = |file: &Self| match serde_yaml::to_value(file) {
+            Ok(serde_yaml::Value::Mapping(map)) => map,
+            _ => serde_yaml::Mapping::new(),
+        };
+        let show = |value: Option<&serde_yaml::Value>| match value {
+            None => String::new(),
+            Some(serde_yaml::Value::String(text)) => text.clone(),
+            Some(serde_yaml::Value::Sequence(items)) => {
+                items.iter().filter_map(serde_yaml::Value::as_str).collect::<Vec<_>>().join(",")
+            }
+            Some(value) => format!("{value:?}"),
+        };
+        let theirs = flat(other);
+        flat(self)
+            .iter()
+            .filter(|(key, value)| theirs.get(*key) != Some(*value))
+            .map(|(key, value)| {
+                (key.as_str().unwrap_or_default().to_owned(), (show(Some(value)), show(theirs.get(key))))
+            })
+            .collect()
+    }
+}
+
+/// Reads settings and collects what is wrong with them.
+#[derive(Default)]
+struct Reading {
+    problems: Vec<Problem>,
+}
+
+impl Reading {
+    fn maybe<T, E: ToString>(
+        &mut self,
+        setting: &'static str,
+        text: Option<&str>,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        match parse(text?) {
+            Ok(value) => Some(value),
+            Err(error) => {
+                self.problems.push(Problem::usage(setting, error.to_string()));
+                None
+            }
+        }
+    }
+
+    fn one<T, E: ToString>(
+        &mut self,
+        setting: &'static str,
+        text: Option<&str>,
+        default: T,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> T {
+        self.maybe(setting, text, parse).unwrap_or(default)
+    }
+
+    fn all<T, E: ToString>(
+        &mut self,
+        setting: &'static str,
+        texts: Option<&[String]>,
+        parse: impl Fn(&str) -> Result<T, E>,
+    ) -> Vec<T> {
+        texts.unwrap_or_default().iter().filter_map(|text| self.maybe(setting, Some(text), &parse)).collect()
+    }
+}
+
+fn net(octets: [u8; 4], length: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::from(octets), length)
+}
+
+fn network(text: &str) -> Result<Ipv4Net, String> {
+    match text.parse::<Ipv4Net>() {
+        Ok(network) if network.addr() == network.network() => Ok(network),
+        Ok(network) => Err(format!("`{text}` has bits set beyond its prefix: the network is {}", network.trunc())),
+        Err(_) => Err(format!("`{text}` is not an IPv4 network: write it like 10.96.0.0/12")),
+    }
+}
+
+fn address(text: &str) -> Result<IpAddr, String> {
+    text.parse().map_err(|_| format!("`{text}` is not an IP address"))
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    text.parse().ok().filter(|port| *port != 0).ok_or_else(|| format!("`{text}` is not a port: use 1 to 65535"))
+}
+
+fn dns_name(text: &str) -> Result<String, String> {
+    let label = |label: &str| {
+        let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        (1..=63).contains(&label.len()) && label.chars().all(inner) && !label.starts_with('-') && !label.ends_with('-')
+    };
+    let bare = text.strip_prefix("*.").unwrap_or(text);
+    if bare.len() <= 253 && bare.split('.').all(label) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("`{text}` is not a DNS name"))
+    }
+}
+
+fn feature_gate(text: &str) -> Result<FeatureGate, String> {
+    let shape = || format!("`{text}` is not a feature gate: write Name=true or Name=false");
+    let (name, value) = text.split_once('=').ok_or_else(shape)?;
+    let enabled = value.parse().map_err(|_| shape())?;
+    if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric()) {
+        Ok(FeatureGate { name: name.to_owned(), enabled })
+    } else {
+        Err(shape())
+    }
+}
+
+#[cfg(test)]
+#[path = "file/tests.rs"]
+mod tests;

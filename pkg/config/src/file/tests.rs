@@ -1,0 +1,111 @@
+use super::*;
+
+fn name() -> ClusterName {
+    "dev".parse().unwrap()
+}
+
+fn resolve(change: impl FnOnce(&mut SpecFile)) -> Result<ClusterSpec, Vec<String>> {
+    let mut file = SpecFile::default();
+    change(&mut file);
+    file.resolve(name()).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+}
+
+fn some(text: &str) -> Option<String> {
+    Some(text.to_owned())
+}
+
+#[test]
+fn defaults_are_a_valid_cluster() {
+    let spec = resolve(|_| {}).unwrap();
+    assert_eq!(spec.kubernetes_version.to_string(), "v1.20.2");
+    assert_eq!(spec.kubernetes_service_ip().to_string(), "10.96.0.1");
+    assert_eq!(spec.cluster_dns_ip().to_string(), "10.96.0.10");
+    assert_eq!(spec.node_pod_cidr(3).unwrap().to_string(), "10.244.3.0/24");
+    assert_eq!(spec.node_pod_cidr(256), None);
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let problems = resolve(|file| {
+        file.memory = some("1g");
+        file.cpus = some("many");
+        file.kubernetes_version = some("1.19.0");
+        file.service_cluster_ip_range = some("10.96.0.1/12");
+        file.extra_config = Some(vec!["apiservr.v=1".into(), "apiserver.v=1".into(), "x".into()]);
+        file.static_ip = some("192.168.7.1");
+    })
+    .unwrap_err();
+    assert_eq!(problems.len(), 7, "{problems:#?}");
+    assert!(problems.iter().any(|problem| problem.contains("the network is 10.96.0.0/12")), "{problems:#?}");
+}
+
+#[test]
+fn overlapping_networks_are_refused() {
+    let problems = resolve(|file| file.pod_network_cidr = some("10.96.0.0/16")).unwrap_err();
+    assert_eq!(problems, ["--pod-network-cidr: 10.96.0.0/16 overlaps with --service-cluster-ip-range 10.96.0.0/12"]);
+    let problems = resolve(|file| file.subnet = some("10.244.3.0/24")).unwrap_err();
+    assert_eq!(problems, ["--subnet: 10.244.3.0/24 overlaps with --pod-network-cidr 10.244.0.0/16"]);
+}
+
+#[test]
+fn a_static_address_must_lie_in_the_subnet() {
+    let both = |ip: &str| {
+        resolve(|file| {
+            file.subnet = some("192.168.60.0/24");
+            file.static_ip = some(ip);
+        })
+    };
+    assert!(both("192.168.60.7").is_ok());
+    assert!(both("192.168.61.7").is_err());
+}
+
+#[test]
+fn memory_problems_have_their_own_exit_code() {
+    let file = SpecFile { memory: some("512m"), ..SpecFile::default() };
+    let problems = file.resolve(name()).unwrap_err();
+    assert_eq!(Problem::reason(&problems).exit.0, 23);
+}
+
+#[test]
+fn upper_settings_win_over_lower_ones() {
+    let flags = SpecFile { memory: some("4g"), ..SpecFile::default() };
+    let stored = SpecFile { memory: some("3g"), cpus: some("2"), ..SpecFile::default() };
+    let merged = flags.over(stored);
+    assert_eq!((merged.memory.as_deref(), merged.cpus.as_deref()), (Some("4g"), Some("2")));
+}
+
+#[test]
+fn differences_name_new_and_old_value() {
+    let new = SpecFile { memory: some("4g"), cpus: some("2"), ports: Some(vec!["80".into()]), ..SpecFile::default() };
+    let old = SpecFile { memory: some("3g"), cpus: some("2"), ..SpecFile::default() };
+    let differences = new.differences(&old);
+    assert_eq!(differences.len(), 2);
+    assert_eq!(differences["memory"], ("4g".to_owned(), "3g".to_owned()));
+    assert_eq!(differences["ports"], ("80".to_owned(), String::new()));
+}
+
+#[test]
+fn files_read_back_what_was_written() {
+    let mut file = ClusterFile::new(name(), SpecFile { memory: some("4g"), ..SpecFile::default() });
+    file.status.subnet = Some("192.168.49.0/24".parse().unwrap());
+    file.status.nodes.push(NodeRecord {
+        name: name().node(0),
+        role: "control-plane".into(),
+        index: 0,
+        address: "192.168.49.2".parse().unwrap(),
+        ssh_port: 40022,
+        apiserver_port: Some(40443),
+        image: "abc".into(),
+    });
+    let text = file.to_yaml().unwrap();
+    assert_eq!(ClusterFile::from_yaml(&text).unwrap(), file, "{text}");
+}
+
+#[test]
+fn unknown_keys_and_foreign_files_are_refused() {
+    let good = ClusterFile::new(name(), SpecFile::default()).to_yaml().unwrap();
+    assert!(matches!(ClusterFile::from_yaml(&good.replace("spec:", "spek:")), Err(FileError::Syntax(_))));
+    assert!(matches!(ClusterFile::from_yaml(&good.replace("v1alpha1", "v9")), Err(FileError::Version { .. })));
+    assert!(ClusterFile::from_yaml("").is_err());
+    assert!(ClusterFile::from_yaml("\0\u{1}").is_err());
+}

@@ -1,0 +1,90 @@
+//! The form of a cluster's configuration that the rest of skiff works with.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::Ipv4Net;
+
+use crate::{ClusterName, ExtraConfig, KubeVersion, Limit, PortMapping};
+
+/// How the API server presents itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiServer {
+    /// Port it listens on in the node.
+    pub port: u16,
+    /// Extra DNS names for its certificate.
+    pub names: Vec<String>,
+    /// Extra addresses for its certificate.
+    pub ips: Vec<IpAddr>,
+}
+
+/// A Kubernetes feature gate, switched on or off.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FeatureGate {
+    /// Name, in Kubernetes' spelling.
+    pub name: String,
+    /// On or off.
+    pub enabled: bool,
+}
+
+/// What a cluster shall be. No field needs the outside world to be understood.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClusterSpec {
+    /// Its name.
+    pub name: ClusterName,
+    /// Name of the driver; `auto` = the first that works.
+    pub driver: String,
+    /// Kubernetes version.
+    pub kubernetes_version: KubeVersion,
+    /// Processors of each node.
+    pub cpus: Limit<f64>,
+    /// Memory of each node, bytes.
+    pub memory: Limit<u64>,
+    /// Disk of each node, bytes.
+    pub disk_size: u64,
+    /// The API server.
+    pub apiserver: ApiServer,
+    /// Extra settings of Kubernetes' parts.
+    pub extra_config: Vec<ExtraConfig>,
+    /// Feature gates of all parts.
+    pub feature_gates: Vec<FeatureGate>,
+    /// Addresses of services.
+    pub service_cidr: Ipv4Net,
+    /// Addresses of pods; each node gets a /24 of it.
+    pub pod_cidr: Ipv4Net,
+    /// The cluster's DNS domain.
+    pub dns_domain: String,
+    /// Subnet of the nodes; a free one is chosen if absent.
+    pub subnet: Option<Ipv4Net>,
+    /// Address of the first node; the first of the subnet if absent.
+    pub static_ip: Option<Ipv4Addr>,
+    /// Address of the host that published ports listen on.
+    pub listen_address: IpAddr,
+    /// Ports of the first node that the host forwards to.
+    pub ports: Vec<PortMapping>,
+}
+
+impl ClusterSpec {
+    /// Address of the `kubernetes` service: the first of the service CIDR.
+    #[must_use]
+    pub fn kubernetes_service_ip(&self) -> Ipv4Addr {
+        nth_address(self.service_cidr, 1)
+    }
+
+    /// Address of the cluster's DNS: the tenth of the service CIDR, as kubeadm chooses it.
+    #[must_use]
+    pub fn cluster_dns_ip(&self) -> Ipv4Addr {
+        nth_address(self.service_cidr, 10)
+    }
+
+    /// The pod addresses of node number `index`: the `index`th /24 of the pod CIDR, `None` when
+    /// there are not that many.
+    #[must_use]
+    pub fn node_pod_cidr(&self, index: u32) -> Option<Ipv4Net> {
+        self.pod_cidr.subnets(24).ok()?.nth(usize::try_from(index).ok()?)
+    }
+}
+
+/// The `n`th address of a network, which must be large enough; validation has seen to that.
+fn nth_address(net: Ipv4Net, n: u32) -> Ipv4Addr {
+    Ipv4Addr::from(u32::from(net.network()).saturating_add(n))
+}

@@ -76,7 +76,7 @@ pub trait Driver: Send + Sync {
     /// What is missing, with the fix as advice.
     fn check(&self) -> impl Future<Output = Result<Capabilities, Self::Error>> + Send;
 
-    /// Makes the cluster's network, or returns the one it has.
+    /// Makes the cluster's network, or returns the one it has, whatever its subnet.
     ///
     /// # Errors
     /// When the wanted subnet is taken, or none is free.
@@ -84,13 +84,14 @@ pub trait Driver: Send + Sync {
     -> impl Future<Output = Result<NodeNetwork, Self::Error>> + Send;
 
     /// Makes the node with its disk or volume, without starting it. What the node stored in an
-    /// earlier life under the same name is kept. A node left half-made by a killed skiff is replaced.
+    /// earlier life under the same name is kept. A node that never started (left half-made by a
+    /// killed skiff) is replaced; one that did has to be deleted first.
     ///
     /// # Errors
-    /// When a machine of that name exists and belongs to somebody else, or the provider refuses.
+    /// When a machine of that name exists, the image is missing, or the provider refuses.
     fn create(&self, spec: &NodeSpec, reporter: &dyn Reporter) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Starts the machine; nothing happens if it runs.
+    /// Starts the machine, or thaws it; nothing happens if it runs.
     ///
     /// # Errors
     /// When it is absent or does not start, e.g. because a published port is taken.

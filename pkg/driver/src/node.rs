@@ -71,9 +71,22 @@ pub struct Resources {
     pub disk: Option<u64>,
 }
 
+/// What a published port is for. Drivers keep it, so that they can tell a node's endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// The node's sshd.
+    Ssh,
+    /// The API server.
+    ApiServer,
+    /// Asked for by the user.
+    User,
+}
+
 /// A port of the node that the host forwards to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Published {
+    /// What it is for.
+    pub purpose: Purpose,
     /// Address on the host.
     pub host_ip: IpAddr,
     /// Port on the host. Never 0: skiff chooses it, so that it survives a restart.

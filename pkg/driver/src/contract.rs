@@ -1,0 +1,60 @@
+//! The suite that every driver passes, the fake included.
+//!
+//! A driver's tests call [`driver_contract!`](crate::driver_contract) with an expression that makes
+//! a [`Subject`]; each behaviour below then becomes a test of its own. A behaviour only uses names,
+//! ports and an image of its own, so that tests may run at the same time, and what it made is
+//! deleted after it, also when it failed.
+
+mod images;
+mod network;
+mod node;
+mod trial;
+
+pub use images::*;
+pub use network::*;
+pub use node::*;
+pub use trial::{Subject, Trial, run};
+
+/// Makes one `#[tokio::test]` for each behaviour of the contract. The argument is a future of a
+/// [`Subject`](crate::contract::Subject), evaluated anew in each test. The calling crate needs `tokio`.
+#[macro_export]
+macro_rules! driver_contract {
+    ($subject:expr) => {
+        $crate::driver_contract! { $subject =>
+            check_tells_what_the_driver_can_do
+            network_is_made_once
+            network_keeps_its_subnet
+            networks_made_at_once_do_not_overlap
+            taken_subnet_is_refused
+            remains_of_a_cluster_go_together
+            created_node_is_listed_as_created
+            created_node_can_be_created_again
+            started_node_cannot_be_created_again
+            name_of_another_clusters_node_is_refused
+            node_of_an_unknown_image_is_refused
+            start_may_be_repeated
+            start_of_an_absent_node_fails
+            taken_port_fails_the_start
+            stop_may_be_repeated
+            stopped_node_comes_back_at_its_address
+            endpoints_are_where_the_ports_are_published
+            endpoints_need_a_running_node
+            deleted_machine_with_kept_data_is_missing
+            missing_node_can_be_created_again
+            delete_may_be_repeated
+            list_tells_clusters_apart
+            logs_can_be_collected_in_any_state
+            import_of_an_image_may_be_repeated
+            used_image_stays
+            removed_image_is_gone
+        }
+    };
+    ($subject:expr => $($behaviour:ident)+) => {
+        $(
+            #[tokio::test]
+            async fn $behaviour() {
+                $crate::contract::run($subject.await, $crate::contract::$behaviour).await;
+            }
+        )+
+    };
+}

@@ -46,6 +46,8 @@ impl fmt::Display for DriverKind {
 pub struct Capabilities {
     /// Nodes are containers: they share the host's kernel.
     pub shares_host_kernel: bool,
+    /// Nodes see the unified cgroup hierarchy (v2); otherwise one hierarchy a controller (v1).
+    pub unified_cgroups: bool,
     /// The host can reach a node's own address directly.
     pub routable_nodes: bool,
     /// Memory and processors of a running node can be changed.

@@ -131,6 +131,7 @@ impl Default for FakeDriver {
     fn default() -> Self {
         let capabilities = Capabilities {
             shares_host_kernel: true,
+            unified_cgroups: true,
             routable_nodes: true,
             live_resize: true,
             disk_limit: false,

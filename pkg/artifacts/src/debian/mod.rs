@@ -1,0 +1,220 @@
+//! The source `debian`: Kubernetes built from Debian's own source package, on a host that reaches
+//! nothing but a Debian mirror.
+//!
+//! Stages, each a folder of the cache that appears when it is complete: the builder root together
+//! with the packed source (the only stage that uses the network), the unpacked source with its
+//! generated code, the finished set. Go's build cache is kept, so an interrupted compile continues.
+
+mod apt;
+mod build;
+mod mirror;
+mod recipe;
+mod sandbox;
+
+use std::{path::PathBuf, time::Duration};
+
+use skiff_config::KubeVersion;
+use skiff_report::Reporter;
+use skiff_runner::{Command, LocalRunner, Runner};
+
+use self::{build::Build, mirror::Mirror};
+use crate::{ArtifactError, ArtifactSet, ArtifactSource, SourceKind, cache::Cache, official, set::Arch};
+
+/// How long the mirror may take to accept a connection in a check.
+const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+
+/// Programs of the host that the source calls, with the Debian package of each.
+const TOOLS: [(&str, &str); 11] = [
+    ("apt-get", "apt"),
+    ("apt-config", "apt"),
+    ("dpkg-deb", "dpkg"),
+    ("tar", "tar"),
+    ("xargs", "findutils"),
+    ("sh", "dash"),
+    ("chroot", "coreutils"),
+    ("nproc", "coreutils"),
+    ("mount", "mount"),
+    ("unshare", "util-linux"),
+    ("setpriv", "util-linux"),
+];
+
+/// Which versions the source may give out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Stamp {
+    /// Only the version that the source package holds.
+    #[default]
+    Exact,
+    /// Any patch version of the same minor: the same code with another version number, to try
+    /// upgrades where no other version can be had.
+    AnyPatch,
+}
+
+/// Settings of the source `debian`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DebianOptions {
+    /// The cache folder.
+    pub cache: PathBuf,
+    /// Address of a Debian mirror; the one of the host's apt if absent.
+    pub mirror: Option<String>,
+    /// File with the keys that must have signed the mirror; Debian's own if absent.
+    pub keyring: Option<PathBuf>,
+    /// Which versions may be given out.
+    pub stamp: Stamp,
+}
+
+/// The source `debian`.
+#[derive(Debug, Clone)]
+pub struct DebianSource {
+    cache: Cache,
+    options: DebianOptions,
+}
+
+impl DebianSource {
+    /// A source with these settings.
+    #[must_use]
+    pub fn new(options: DebianOptions) -> Self {
+        Self { cache: Cache::new(&options.cache), options }
+    }
+
+    /// The builder, if this source has the version.
+    fn build(&self, version: &KubeVersion) -> Result<Build, ArtifactError> {
+        let (major, minor, patch) = recipe::SOURCE_VERSION;
+        let held = KubeVersion::new(major, minor, patch);
+        let offered = match self.options.stamp {
+            Stamp::Exact => *version == held,
+            Stamp::AnyPatch => *version == KubeVersion::new(major, minor, version.patch()),
+        };
+        if !offered {
+            return Err(ArtifactError::VersionNotOffered {
+                source_kind: SourceKind::Debian,
+                version: version.clone(),
+                offered: held.to_string(),
+            });
+        }
+        Ok(Build::new(self.cache.clone(), version.clone(), Arch::host()?))
+    }
+
+    /// True if a set is in the cache, verified or not.
+    pub(crate) fn has_set(&self, version: &KubeVersion) -> Result<bool, ArtifactError> {
+        Ok(ArtifactSet::exists(&self.build(version)?.set()))
+    }
+
+    async fn mirror(&self) -> Result<Mirror, ArtifactError> {
+        Mirror::find(self.options.mirror.as_deref(), self.options.keyring.as_deref()).await
+    }
+
+    /// Verifies the cached set without holding up other tasks.
+    async fn open(build: &Build) -> Result<Option<ArtifactSet>, ArtifactError> {
+        let folder = build.set();
+        tokio::task::spawn_blocking(move || ArtifactSet::open(&folder)).await.map_err(ArtifactError::Aborted)?
+    }
+}
+
+impl ArtifactSource for DebianSource {
+    fn kind(&self) -> SourceKind {
+        SourceKind::Debian
+    }
+
+    fn key(&self, version: &KubeVersion) -> Result<String, ArtifactError> {
+        Ok(self.build(version)?.key())
+    }
+
+    fn cached(&self, version: &KubeVersion) -> Result<Option<ArtifactSet>, ArtifactError> {
+        ArtifactSet::open(&self.build(version)?.set())
+    }
+
+    async fn check(&self, version: &KubeVersion) -> Result<(), ArtifactError> {
+        let build = self.build(version)?;
+        tools().await?;
+        sandbox::check().await?;
+        if build.has_sources() {
+            return Ok(());
+        }
+        let mirror = self.mirror().await?;
+        match mirror.address() {
+            Some((host, port)) if !official::probe(&host, port, CONNECT_LIMIT).await => {
+                let detail = format!("{host}:{port} accepts no connection within {} s", CONNECT_LIMIT.as_secs());
+                Err(ArtifactError::MirrorUnreachable { mirror: mirror.uri().to_owned(), detail })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    async fn fetch(&self, version: &KubeVersion, reporter: &dyn Reporter) -> Result<ArtifactSet, ArtifactError> {
+        let build = self.build(version)?;
+        if let Some(set) = Self::open(&build).await? {
+            return Ok(set);
+        }
+        let doing = format!("building Kubernetes {version}");
+        let _lock = self.cache.lock("debian", &doing, reporter).await?;
+        // Another process may have finished the work while this one waited.
+        if let Some(set) = Self::open(&build).await? {
+            return Ok(set);
+        }
+        tools().await?;
+        sandbox::check().await?;
+        let mirror = if build.has_sources() { None } else { Some(self.mirror().await?) };
+        build.run(mirror.as_ref(), reporter).await?;
+        let set = Self::open(&build).await?;
+        set.ok_or_else(|| ArtifactError::io("find", build.set())(std::io::ErrorKind::NotFound.into()))
+    }
+}
+
+/// Fails if a program is missing on the host.
+async fn tools() -> Result<(), ArtifactError> {
+    let names: Vec<&str> = TOOLS.iter().map(|(program, _)| *program).collect();
+    let script = format!("for p in {}; do command -v \"$p\" >/dev/null || echo \"$p\"; done", names.join(" "));
+    let output = LocalRunner.output(Command::sh(&script)).await;
+    let missing = output.map_err(|_| ArtifactError::ToolMissing { program: "sh", package: "dash" })?.stdout_text();
+    match TOOLS.into_iter().find(|(program, _)| missing.lines().any(|line| line == *program)) {
+        Some((program, package)) => Err(ArtifactError::ToolMissing { program, package }),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use skiff_report::Silent;
+
+    use super::*;
+    use crate::set::{self, Identity};
+
+    fn source(cache: &std::path::Path, stamp: Stamp) -> DebianSource {
+        DebianSource::new(DebianOptions { cache: cache.to_owned(), mirror: None, keyring: None, stamp })
+    }
+
+    fn version(text: &str) -> KubeVersion {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn only_the_packaged_version_is_offered_unless_stamps_are_free() {
+        let dir = tempfile::tempdir().unwrap();
+        let exact = source(dir.path(), Stamp::Exact);
+        exact.key(&version("v1.20.2")).unwrap();
+        let error = exact.key(&version("v1.20.3")).unwrap_err();
+        assert_eq!(error.to_string(), "the artifact source `debian` has Kubernetes v1.20.2, not v1.20.3");
+        let free = source(dir.path(), Stamp::AnyPatch);
+        assert_ne!(free.key(&version("v1.20.2")).unwrap(), free.key(&version("v1.20.3")).unwrap());
+        assert!(free.key(&version("v1.21.0")).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_cached_set_is_returned_without_any_work() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = source(dir.path(), Stamp::Exact);
+        let build = source.build(&version("v1.20.2")).unwrap();
+        set::tests::fill(&build.set());
+        let identity = Identity {
+            source: SourceKind::Debian,
+            version: version("v1.20.2"),
+            arch: Arch::host().unwrap(),
+            key: build.key(),
+            inputs: vec![],
+        };
+        ArtifactSet::seal(&build.set(), identity).unwrap();
+        let set = source.fetch(&version("v1.20.2"), &Silent).await.unwrap();
+        assert_eq!(set.key, source.key(&version("v1.20.2")).unwrap());
+        assert_eq!(source.cached(&version("v1.20.2")).unwrap(), Some(set));
+    }
+}

@@ -1,0 +1,22 @@
+//! The API server: finding it, waiting for it, watching it.
+
+mod connect;
+pub(crate) mod objects;
+mod retry;
+
+pub(crate) use connect::{Access, connect};
+pub(crate) use retry::Backoff;
+
+/// An error with its causes, in one line. Causes that only repeat what was said are left out.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let words = cause.to_string();
+        if !text.contains(&words) {
+            text = format!("{text}: {words}");
+        }
+        next = cause.source();
+    }
+    text
+}

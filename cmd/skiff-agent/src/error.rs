@@ -1,0 +1,66 @@
+//! Why the agent gives up.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+/// Why a role cannot start or go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    /// The asynchronous runtime did not start.
+    #[error("cannot start the runtime")]
+    Runtime(#[source] std::io::Error),
+    /// A handler for a termination signal could not be set up.
+    #[error("cannot listen for signals")]
+    Signal(#[source] std::io::Error),
+    /// An address could not be listened at.
+    #[error("cannot listen at {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A Unix socket could not be listened at.
+    #[error("cannot listen at {}", path.display())]
+    ListenUnix {
+        /// The path of the socket.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A file could not be read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The path.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The output could not be written.
+    #[error("cannot write the output")]
+    Output(#[source] std::io::Error),
+    /// This is no pod and no kubeconfig file was named.
+    #[error("cannot find the API server: not in a pod and no --kubeconfig")]
+    NotInCluster(#[source] kube::config::InClusterError),
+    /// The named kubeconfig file is of no use.
+    #[error("cannot use the kubeconfig file {}", path.display())]
+    Kubeconfig {
+        /// The path.
+        path: PathBuf,
+        /// The cause.
+        source: kube::config::KubeconfigError,
+    },
+    /// The API client could not be made.
+    #[error("cannot make a client for the API server")]
+    Client(#[source] kube::Error),
+    /// The storage folder cannot be used.
+    #[error("cannot use the storage folder {}", path.display())]
+    StorageRoot {
+        /// The path.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// A task that must run for ever has ended.
+    #[error("a task ended unexpectedly")]
+    TaskEnded,
+}

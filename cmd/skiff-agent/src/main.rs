@@ -1,0 +1,21 @@
+//! skiff-agent: what runs inside a skiff cluster, one role for each subcommand.
+
+mod api;
+mod cli;
+mod dns;
+mod docker_info;
+mod error;
+mod http;
+mod listen;
+mod lookup;
+mod metrics;
+mod resolv;
+mod runtime;
+mod storage;
+mod wire;
+
+use error::Error;
+
+fn main() -> std::process::ExitCode {
+    cli::run(std::env::args_os())
+}

@@ -1,2 +1,16 @@
 //! skiff: a local Kubernetes cluster launcher.
-fn main() {}
+
+mod app;
+mod cli;
+mod context;
+mod environment;
+mod failure;
+mod interrupt;
+mod settings;
+mod template;
+mod ui;
+mod usage;
+
+fn main() -> std::process::ExitCode {
+    app::main(std::env::args_os().collect())
+}

@@ -1,0 +1,99 @@
+//! The command line: one file a verb.
+
+mod completion;
+mod config;
+mod output;
+mod spec;
+mod start;
+mod status;
+mod tree;
+mod version;
+
+use std::ffi::OsString;
+
+use clap::{FromArgMatches, Parser, Subcommand};
+use skiff_report::ExitCode;
+
+pub(crate) use self::output::{DataFormat, EventFormat};
+pub(crate) use self::tree::{check_setting, command, setting_keys, spec_defaults};
+use crate::{context::Context, failure::Failure, ui::Mode};
+
+/// Local Kubernetes clusters in seconds.
+#[derive(Debug, Parser)]
+#[command(name = "skiff", version, about, after_help = AFTER_HELP)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+}
+
+const AFTER_HELP: &str = "Every flag can also be set as SKIFF_<FLAG> in the environment (SKIFF_MEMORY=4g), and those of \
+                          `start` with `skiff config set` too. A flag wins over the environment, which wins over the \
+                          configuration file.";
+
+/// Flags of every command.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Global {
+    /// Name of the cluster.
+    #[arg(short, long, global = true, value_name = "NAME", help_heading = "Global options")]
+    pub(crate) profile: Option<String>,
+    /// How much to log on standard error: 0 nothing, 1 warnings, 2 notes, 3 details, 4 everything.
+    #[arg(short, long, global = true, value_name = "LEVEL", default_value = "0", hide_default_value = true)]
+    #[arg(help_heading = "Global options")]
+    pub(crate) verbosity: u8,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Start(Box<start::Args>),
+    Config(config::Args),
+    Completion(completion::Args),
+    Version(version::Args),
+}
+
+impl Cli {
+    /// Reads a command line.
+    pub(crate) fn parse(tree: clap::Command, args: Vec<OsString>) -> Result<Self, clap::Error> {
+        Self::from_arg_matches(&tree.try_get_matches_from(args)?)
+    }
+}
+
+impl Command {
+    /// How the command's events are to be shown; `live` if a terminal is there.
+    pub(crate) fn mode(&self, live: bool) -> Mode {
+        match (self.wants_json_events(), live) {
+            (true, _) => Mode::Json,
+            (false, true) => Mode::Terminal,
+            (false, false) => Mode::Plain,
+        }
+    }
+
+    fn wants_json_events(&self) -> bool {
+        match self {
+            Self::Start(args) => args.output == EventFormat::Json,
+            _ => false,
+        }
+    }
+
+    /// True if the command is there to repair the settings, or has no use for them.
+    pub(crate) fn works_without_settings(&self) -> bool {
+        matches!(self, Self::Completion(_) | Self::Version(_))
+    }
+
+    /// Runs the command. All but `start`, which undoes itself, are simply dropped by Ctrl-C.
+    pub(crate) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
+        context
+            .interrupt
+            .unless(async {
+                match self {
+                    Self::Start(args) => args.run(context).await,
+                    Self::Config(args) => args.run(context),
+                    Self::Completion(args) => args.run(),
+                    Self::Version(args) => args.run(),
+                }
+            })
+            .await
+    }
+}

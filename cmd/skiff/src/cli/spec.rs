@@ -1,0 +1,107 @@
+//! The flags that say what a cluster shall be. Their values stay text: the configuration crate
+//! reads and checks them, all at once.
+
+use skiff_config::SpecFile;
+
+/// One flag for each setting of a cluster.
+#[derive(Debug, Clone, clap::Args)]
+#[command(next_help_heading = "Cluster")]
+pub(crate) struct SpecArgs {
+    /// What nodes are made of: docker, or auto for the first that works.
+    #[arg(long, visible_alias = "vm-driver", value_name = "NAME")]
+    driver: Option<String>,
+    /// Kubernetes version, such as v1.20.2, 1.20 or stable.
+    #[arg(long, value_name = "VERSION")]
+    kubernetes_version: Option<String>,
+    /// Processors a node may use: a number, max or no-limit.
+    #[arg(long, value_name = "N")]
+    cpus: Option<String>,
+    /// Memory a node may use, such as 4g or 4096m, or max or no-limit.
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<String>,
+    /// Disk a node may use, where the driver can limit it.
+    #[arg(long, value_name = "SIZE")]
+    disk_size: Option<String>,
+    /// Setting of a part of Kubernetes, such as kubelet.max-pods=20; may be given more than once.
+    #[arg(long, value_name = "COMPONENT.KEY=VALUE")]
+    extra_config: Option<Vec<String>>,
+    /// Feature gates, such as Name=true,Other=false.
+    #[arg(long, value_name = "GATES", value_delimiter = ',')]
+    feature_gates: Option<Vec<String>>,
+    /// Port of the API server inside the node.
+    #[arg(long, value_name = "PORT", help_heading = "API server")]
+    apiserver_port: Option<String>,
+    /// More DNS names for the API server's certificate.
+    #[arg(long, visible_alias = "apiserver-name", value_name = "NAMES", value_delimiter = ',')]
+    #[arg(help_heading = "API server")]
+    apiserver_names: Option<Vec<String>>,
+    /// More addresses for the API server's certificate.
+    #[arg(long, value_name = "IPS", value_delimiter = ',', help_heading = "API server")]
+    apiserver_ips: Option<Vec<String>>,
+    /// Addresses of services.
+    #[arg(long, value_name = "CIDR", help_heading = "Network")]
+    service_cluster_ip_range: Option<String>,
+    /// Addresses of pods.
+    #[arg(long, value_name = "CIDR", help_heading = "Network")]
+    pod_network_cidr: Option<String>,
+    /// The cluster's DNS domain.
+    #[arg(long, value_name = "DOMAIN", help_heading = "Network")]
+    dns_domain: Option<String>,
+    /// Subnet of the nodes; a free one is found if not given.
+    #[arg(long, value_name = "CIDR", help_heading = "Network")]
+    subnet: Option<String>,
+    /// Address of the first node.
+    #[arg(long, value_name = "IP", help_heading = "Network")]
+    static_ip: Option<String>,
+    /// Address of this host that published ports listen on.
+    #[arg(long, value_name = "IP", help_heading = "Network")]
+    listen_address: Option<String>,
+    /// Ports of this host that lead to the first node, such as 8080:30080 or 127.0.0.1:80:80/tcp.
+    #[arg(long, value_name = "PORTS", value_delimiter = ',', help_heading = "Network")]
+    ports: Option<Vec<String>>,
+}
+
+impl From<SpecArgs> for SpecFile {
+    fn from(args: SpecArgs) -> Self {
+        Self {
+            driver: args.driver,
+            kubernetes_version: args.kubernetes_version,
+            cpus: args.cpus,
+            memory: args.memory,
+            disk_size: args.disk_size,
+            apiserver_port: args.apiserver_port,
+            apiserver_names: args.apiserver_names,
+            apiserver_ips: args.apiserver_ips,
+            extra_config: args.extra_config,
+            feature_gates: args.feature_gates,
+            service_cluster_ip_range: args.service_cluster_ip_range,
+            pod_network_cidr: args.pod_network_cidr,
+            dns_domain: args.dns_domain,
+            subnet: args.subnet,
+            static_ip: args.static_ip,
+            listen_address: args.listen_address,
+            ports: args.ports,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use clap::Args;
+
+    use super::*;
+
+    #[test]
+    fn every_setting_of_a_cluster_has_a_flag() {
+        let flags: BTreeSet<String> = SpecArgs::augment_args(clap::Command::new("x"))
+            .get_arguments()
+            .filter_map(|arg| arg.get_long().map(|long| long.replace('-', "")))
+            .collect();
+        let all = "driver kubernetesVersion cpus memory diskSize apiserverPort apiserverNames apiserverIps extraConfig \
+                   featureGates serviceClusterIpRange podNetworkCidr dnsDomain subnet staticIp listenAddress ports";
+        let fields: BTreeSet<String> = all.split_whitespace().map(str::to_lowercase).collect();
+        assert_eq!(flags, fields);
+    }
+}

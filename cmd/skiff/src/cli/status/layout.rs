@@ -1,0 +1,121 @@
+//! Status for programs, in minikube's shapes.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use skiff_cluster::{ClusterStatus, ComponentState, KubeconfigState, NodeReport};
+
+/// A node with `-o json`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Node<'a> {
+    name: &'a str,
+    host: &'static str,
+    kubelet: &'static str,
+    #[serde(rename = "APIServer")]
+    apiserver: &'static str,
+    kubeconfig: &'static str,
+    worker: bool,
+}
+
+pub(super) fn node(node: &NodeReport) -> Node<'_> {
+    Node {
+        name: &node.name,
+        host: node.host.as_str(),
+        kubelet: node.kubelet.as_str(),
+        apiserver: node.apiserver.as_str(),
+        kubeconfig: node.kubeconfig.as_str(),
+        worker: node.worker,
+    }
+}
+
+/// A name with the code and the name of its state.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Base<'a> {
+    name: &'a str,
+    status_code: u16,
+    status_name: &'static str,
+}
+
+/// The cluster with `-l cluster -o json`.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Cluster<'a> {
+    #[serde(flatten)]
+    base: Base<'a>,
+    binary_version: &'static str,
+    components: BTreeMap<&'static str, Base<'static>>,
+    nodes: Vec<NodeState<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct NodeState<'a> {
+    #[serde(flatten)]
+    base: Base<'a>,
+    components: BTreeMap<&'static str, Base<'static>>,
+}
+
+pub(super) fn cluster(status: &ClusterStatus) -> Cluster<'_> {
+    let kubeconfig = status.nodes.first().map_or(KubeconfigState::Misconfigured, |node| node.kubeconfig);
+    let kubeconfig = if kubeconfig == KubeconfigState::Misconfigured { 500 } else { 200 };
+    Cluster {
+        base: base(status.name.as_str(), cluster_code(status)),
+        binary_version: concat!("v", env!("CARGO_PKG_VERSION")),
+        components: [("kubeconfig", base("kubeconfig", kubeconfig))].into(),
+        nodes: status.nodes.iter().map(node_state).collect(),
+    }
+}
+
+fn node_state(node: &NodeReport) -> NodeState<'_> {
+    let parts = [("apiserver", node.apiserver), ("kubelet", node.kubelet)];
+    let parts = parts.into_iter().filter(|(_, state)| *state != ComponentState::Irrelevant);
+    NodeState {
+        base: base(&node.name, code(node.host)),
+        components: parts.map(|(name, state)| (name, base(name, code(state)))).collect(),
+    }
+}
+
+/// One word for the whole cluster, as `profile list` shows it.
+pub(in crate::cli) fn status_name(status: &ClusterStatus) -> &'static str {
+    name(cluster_code(status))
+}
+
+/// The first node's machine decides; if it runs, its API server does.
+fn cluster_code(status: &ClusterStatus) -> u16 {
+    let Some(first) = status.nodes.first() else { return 404 };
+    if first.host != ComponentState::Running {
+        return code(first.host);
+    }
+    let degraded = status.nodes.iter().any(|node| node.host != ComponentState::Running);
+    match code(first.apiserver) {
+        200 if degraded => 204,
+        code => code,
+    }
+}
+
+fn base(of: &str, code: u16) -> Base<'_> {
+    Base { name: of, status_code: code, status_name: name(code) }
+}
+
+fn code(state: ComponentState) -> u16 {
+    match state {
+        ComponentState::Running | ComponentState::Irrelevant => 200,
+        ComponentState::Nonexistent => 404,
+        ComponentState::Stopped => 405,
+        ComponentState::Paused => 418,
+        ComponentState::Error => 500,
+    }
+}
+
+fn name(code: u16) -> &'static str {
+    match code {
+        200 => "OK",
+        204 => "Degraded",
+        404 => "NotFound",
+        405 => "Stopped",
+        418 => "Paused",
+        _ => "Error",
+    }
+}

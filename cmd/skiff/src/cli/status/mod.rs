@@ -1,0 +1,109 @@
+//! `skiff status`.
+
+mod layout;
+mod text;
+
+use std::time::Duration;
+
+use skiff_cluster::{ClusterStatus, ComponentState, KubeconfigState, NodeReport};
+use skiff_report::ExitCode;
+
+use super::{output::json, start::go_duration};
+use crate::{
+    context::{Context, print},
+    failure::Failure,
+    template::Template,
+};
+
+pub(super) use layout::status_name;
+
+/// Shows whether a cluster works.
+///
+/// The exit code adds up: 1 a node's machine does not run, 2 its Kubernetes does not run, 4 the
+/// kubeconfig does not lead to the cluster.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Format of the output.
+    #[arg(short, long, value_name = "FORMAT", default_value = "text")]
+    output: Format,
+    /// Go template for each node, e.g. {{.Host}}; fields: Name Host Kubelet APIServer Kubeconfig Worker.
+    #[arg(short, long, value_name = "TEMPLATE", conflicts_with = "output")]
+    format: Option<String>,
+    /// What to show: each node, or the cluster as a whole.
+    #[arg(short, long, value_name = "LAYOUT", default_value = "nodes")]
+    layout: Layout,
+    /// Show this node only.
+    #[arg(short, long, value_name = "NAME")]
+    node: Option<String>,
+    /// Show it again and again, this often.
+    #[arg(short, long, value_name = "INTERVAL", num_args = 0..=1, require_equals = true, default_missing_value = "1s")]
+    #[arg(value_parser = go_duration)]
+    watch: Option<Duration>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// Lines for people.
+    Text,
+    /// JSON: an object for one node, a list for several.
+    Json,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Layout {
+    /// One block a node.
+    Nodes,
+    /// The cluster with codes and names of its parts' states.
+    Cluster,
+}
+
+impl Args {
+    /// The status in the form that was asked for.
+    fn render(&self, status: &ClusterStatus) -> Result<String, Failure> {
+        if let Some(format) = &self.format {
+            let template = Template::parse(format, &text::FIELDS)?;
+            return Ok(status.nodes.iter().map(|node| text::filled(&template, node)).collect());
+        }
+        match (self.layout, self.output) {
+            (Layout::Nodes, Format::Text) => Ok(text::blocks(status)),
+            (Layout::Nodes, Format::Json) => match status.nodes.as_slice() {
+                [one] => json(&layout::node(one)),
+                many => json(&many.iter().map(layout::node).collect::<Vec<_>>()),
+            },
+            (Layout::Cluster, Format::Text) => Ok(text::cluster(status)),
+            (Layout::Cluster, Format::Json) => json(&layout::cluster(status)),
+        }
+    }
+
+    /// Leaves only the node that was asked for, named in full or by its short name (`m02`).
+    fn select(&self, mut status: ClusterStatus) -> Result<ClusterStatus, Failure> {
+        let Some(wanted) = &self.node else { return Ok(status) };
+        let full = format!("{}-{wanted}", status.name);
+        status.nodes.retain(|node| node.name == *wanted || node.name == full);
+        if status.nodes.is_empty() {
+            return Err(Failure::new(
+                "GUEST_NODE_RETRIEVE",
+                ExitCode::GUEST_NOT_FOUND,
+                format!("cluster \"{}\" has no node \"{wanted}\"", status.name),
+                format!("`skiff status -p {}` shows its nodes.", status.name),
+            ));
+        }
+        Ok(status)
+    }
+}
+
+/// Bits for what does not work, over all nodes.
+fn exit_code(status: &ClusterStatus) -> ExitCode {
+    let runs = |state| state == ComponentState::Running;
+    let bits = |node: &NodeReport| {
+        let host = u8::from(!runs(node.host));
+        let apiserver = runs(node.apiserver) || node.apiserver == ComponentState::Irrelevant;
+        let kubernetes = u8::from(!(runs(node.kubelet) && apiserver)) << 1;
+        let kubeconfig = u8::from(node.kubeconfig == KubeconfigState::Misconfigured) << 2;
+        host | kubernetes | kubeconfig
+    };
+    ExitCode(status.nodes.iter().map(bits).fold(0, |all, bits| all | bits))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,54 @@
+//! Status for people, and by template.
+
+use std::fmt::Write as _;
+
+use skiff_cluster::{ClusterStatus, NodeReport};
+
+use super::layout::status_name;
+use crate::template::Template;
+
+/// The fields a template may use: minikube's.
+pub(super) const FIELDS: [&str; 6] = ["Name", "Host", "Kubelet", "APIServer", "Kubeconfig", "Worker"];
+
+/// One block a node, an empty line after each.
+pub(super) fn blocks(status: &ClusterStatus) -> String {
+    let mut text = String::new();
+    for node in &status.nodes {
+        let (host, kubelet) = (node.host.as_str(), node.kubelet.as_str());
+        // Writing to a string cannot fail.
+        let _ = if node.worker {
+            writeln!(text, "{}\ntype: Worker\nhost: {host}\nkubelet: {kubelet}\n", node.name)
+        } else {
+            writeln!(
+                text,
+                "{}\ntype: Control Plane\nhost: {host}\nkubelet: {kubelet}\napiserver: {}\nkubeconfig: {}\n",
+                node.name,
+                node.apiserver.as_str(),
+                node.kubeconfig.as_str()
+            )
+        };
+    }
+    text
+}
+
+/// The cluster as a whole: a line for it, a line a node.
+pub(super) fn cluster(status: &ClusterStatus) -> String {
+    let mut text = format!("{}: {} (Kubernetes {})\n", status.name, status_name(status), status.version);
+    for node in &status.nodes {
+        let role = if node.worker { "worker" } else { "control plane" };
+        let _ = writeln!(text, "  {} ({role}): {}", node.name, node.host.as_str());
+    }
+    text
+}
+
+/// A template filled with a node's fields.
+pub(super) fn filled(template: &Template, node: &NodeReport) -> String {
+    template.render(|field| match field {
+        "Host" => node.host.as_str().to_owned(),
+        "Kubelet" => node.kubelet.as_str().to_owned(),
+        "APIServer" => node.apiserver.as_str().to_owned(),
+        "Kubeconfig" => node.kubeconfig.as_str().to_owned(),
+        "Worker" => node.worker.to_string(),
+        _ => node.name.clone(),
+    })
+}

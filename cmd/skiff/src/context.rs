@@ -1,0 +1,45 @@
+//! What every verb gets.
+
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
+
+use skiff_config::ClusterName;
+use skiff_report::ExitCode;
+
+use crate::{environment::Environment, failure::Failure, interrupt::Interrupt, settings::Settings, ui::Ui};
+
+/// The surroundings of one command.
+pub(crate) struct Context {
+    /// The process's environment.
+    pub(crate) environment: Environment,
+    /// The user's settings file.
+    pub(crate) settings: Settings,
+    /// Name of the cluster the command is about.
+    pub(crate) cluster: ClusterName,
+    /// Where events go.
+    pub(crate) ui: Arc<dyn Ui>,
+    /// Ctrl-C.
+    pub(crate) interrupt: Interrupt,
+}
+
+/// Writes a command's answer to standard output.
+///
+/// A reader that went away ends the command without a word, with the code a shell gives to
+/// programs that SIGPIPE ended.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut stdout = io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| {
+        if error.kind() == io::ErrorKind::BrokenPipe {
+            Failure::new("HOST_STDOUT_CLOSED", ExitCode(141), "", "")
+        } else {
+            Failure::new("HOST_STDOUT", ExitCode::HOST_ERROR, format!("cannot write to standard output: {error}"), "")
+        }
+    })
+}
+
+/// Like [`print`], for text without its last line break.
+pub(crate) fn print_line(text: &str) -> Result<(), Failure> {
+    print(&format!("{text}\n"))
+}

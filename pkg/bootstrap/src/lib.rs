@@ -1,1 +1,23 @@
 //! kubeadm: configuration, certificates, init and join over a Runner.
+//!
+//! Most of this crate is pure. [`ClusterConfig`] and [`NodeConfig`] go in; [`node_files`] gives all
+//! that a node must hold before its first start: certificates ([`pki`]), kubeconfigs
+//! ([`kubeconfig`]), kubeadm's configuration for the cluster's Kubernetes version ([`render`]) and
+//! the pod network ([`cni`]).
+
+pub mod cni;
+mod error;
+mod input;
+pub mod kubeconfig;
+mod node_files;
+pub mod pki;
+pub mod render;
+mod token;
+
+pub use error::BootstrapError;
+pub use input::{
+    CgroupDriver, CgroupVersion, ClusterConfig, DEFAULT_CA_VALIDITY, DEFAULT_LEAF_VALIDITY, Endpoint, HostFacts,
+    KubeletSettings, NodeConfig, Role,
+};
+pub use node_files::{KUBEADM_CONFIG, NodeFile, node_files};
+pub use token::BootstrapToken;

@@ -1,0 +1,39 @@
+//! The pod network of a node: bridge, host-local and portmap.
+
+use serde_json::{Value, json};
+
+use crate::NodeConfig;
+
+/// Where the runtime finds it. Sorts before what people add.
+pub const CONFLIST: &str = "/etc/cni/net.d/10-skiff.conflist";
+
+/// The node's network configuration list, JSON.
+///
+/// Version 0.4.0 of the format is read by every runtime that Kubernetes 1.20 to 1.37 work with.
+#[must_use]
+pub fn conflist(node: &NodeConfig) -> String {
+    let mut bridge = json!({
+        "type": "bridge",
+        "bridge": "cni0",
+        "isDefaultGateway": true,
+        // A pod that calls its own service gets its own packet back through the same port.
+        "hairpinMode": true,
+        // What leaves the pod network carries the node's address: nobody outside knows the way back.
+        "ipMasq": true,
+        "ipam": {
+            "type": "host-local",
+            "ranges": [[{ "subnet": node.pod_cidr.to_string() }]],
+            // Empty after a restart of the node, when all its pods are gone: no address leaks.
+            "dataDir": "/run/skiff/cni",
+        },
+    });
+    if let Some(mtu) = node.mtu {
+        bridge["mtu"] = mtu.into();
+    }
+    let list: Value = json!({
+        "cniVersion": "0.4.0",
+        "name": "skiff",
+        "plugins": [bridge, { "type": "portmap", "capabilities": { "portMappings": true } }],
+    });
+    format!("{list:#}\n")
+}

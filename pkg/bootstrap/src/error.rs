@@ -1,0 +1,70 @@
+//! What can go wrong in this crate.
+
+use skiff_report::{Diagnose, ExitCode, Reason};
+use thiserror::Error;
+
+/// A failed step of the bootstrap.
+#[derive(Debug, Error)]
+pub enum BootstrapError {
+    /// An `--extra-config` setting that cannot be brought into the configuration.
+    #[error("extra-config `{setting}`: {detail}")]
+    ExtraConfig {
+        /// The setting as given.
+        setting: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// A configuration document cannot be written as YAML.
+    #[error("cannot write {document} as YAML")]
+    Yaml {
+        /// Kind of the document.
+        document: String,
+        /// The writer's answer.
+        #[source]
+        source: Box<serde_saphyr::ser::Error>,
+    },
+    /// The system gives no random bytes.
+    #[error("no random bytes from the system")]
+    Entropy,
+    /// A certificate or key cannot be made.
+    #[error("cannot make {what}")]
+    Issue {
+        /// Which one.
+        what: String,
+        /// The certificate library's answer.
+        #[source]
+        source: rcgen::Error,
+    },
+    /// A stored certificate or key cannot be read.
+    #[error("{what} is not readable: {detail}")]
+    Unreadable {
+        /// Which one.
+        what: String,
+        /// What is wrong with it.
+        detail: String,
+    },
+}
+
+impl Diagnose for BootstrapError {
+    fn reason(&self) -> Reason {
+        match self {
+            Self::ExtraConfig { .. } => Reason::new(
+                "MK_USAGE",
+                ExitCode::PROGRAM_USAGE,
+                "Correct the --extra-config setting; `skiff start --help` shows how they are written.",
+            ),
+            Self::Yaml { .. } => Reason::new("K8S_CONFIG_RENDER", ExitCode::PROGRAM_ERROR, ""),
+            Self::Entropy => Reason::new("HOST_NO_ENTROPY", ExitCode::HOST_ERROR, ""),
+            Self::Issue { .. } => Reason::new(
+                "GUEST_CERT",
+                ExitCode::GUEST_ERROR,
+                "Check --apiserver-names and --apiserver-ips: they go into the API server's certificate.",
+            ),
+            Self::Unreadable { .. } => Reason::new(
+                "GUEST_CERT",
+                ExitCode::GUEST_ERROR,
+                "Restore the file from a backup, or make the cluster anew: `skiff delete`, then `skiff start`.",
+            ),
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Runs kubeadm on a node, phase by phase.
+//!
+//! `kubeadm init` as one command waits for each part in turn. Its phases are commands of their own
+//! (<https://kubernetes.io/docs/reference/setup-tools/kubeadm/kubeadm-init-phase/>), so what does
+//! not depend on each other runs at the same time here: first everything up to the kubelet's start,
+//! then, once the API server answers, the phases that talk to it.
+
+use std::time::Duration;
+
+use skiff_runner::{Command, RunError, Runner};
+
+use crate::{BootstrapError, ClusterConfig, KUBEADM_CONFIG, NodeConfig, diagnose, render::KubeadmArgs};
+
+/// Phases that only write files and start the kubelet, in kubeadm's own order but for the kubelet,
+/// which comes last: it then finds its static pods at once instead of at its next look.
+const BEFORE_API: [&str; 3] = ["etcd local", "control-plane all", "kubelet-start"];
+/// Phases that talk to the API server; none needs another's result.
+const AFTER_API: [&str; 4] = ["addon kube-proxy", "upload-config all", "mark-control-plane", "bootstrap-token"];
+
+/// How long one phase may take on a slow host: some restart the kubelet or wait for the node.
+const PHASE_TIMEOUT: Duration = Duration::from_mins(4);
+
+/// Writes the control plane's manifests and starts the kubelet. Returns what kubeadm printed.
+///
+/// May run again on a node where it ran before: manifests are overwritten, data stays.
+///
+/// # Errors
+/// [`BootstrapError::Kubeadm`] with the cause, [`BootstrapError::Node`] if the node cannot be reached.
+pub async fn start_control_plane<R: Runner>(
+    runner: &R,
+    cluster: &ClusterConfig,
+    node: &NodeConfig,
+) -> Result<String, BootstrapError> {
+    let script = wanted(&BEFORE_API, cluster, node).map(phase).collect::<Vec<_>>().join("\n");
+    run(runner, "kubeadm init", &script).await
+}
+
+/// Does what needs the API server: configuration in the cluster, labels, join tokens, kube-proxy.
+/// Returns what kubeadm printed. May run again.
+///
+/// # Errors
+/// As for [`start_control_plane`].
+pub async fn finish_control_plane<R: Runner>(
+    runner: &R,
+    cluster: &ClusterConfig,
+    node: &NodeConfig,
+) -> Result<String, BootstrapError> {
+    let phases = wanted(&AFTER_API, cluster, node);
+    let runs = phases.map(|name| async move { run(runner, &format!("kubeadm init phase {name}"), &phase(name)).await });
+    let printed = futures_util::future::try_join_all(runs).await?;
+    Ok(printed.concat())
+}
+
+/// The phases less those the user wants skipped, by their own name or their parent's.
+fn wanted<'a>(
+    phases: &'a [&'static str],
+    cluster: &ClusterConfig,
+    node: &NodeConfig,
+) -> impl Iterator<Item = &'static str> + use<'a> {
+    let skipped = KubeadmArgs::of(cluster, node).skip_phases;
+    phases.iter().copied().filter(move |phase| {
+        let path = phase.replace(' ', "/");
+        let parent = phase.split(' ').next().unwrap_or(phase);
+        !skipped.iter().any(|skip| *skip == path || skip == parent)
+    })
+}
+
+fn phase(name: &str) -> String {
+    format!("kubeadm init phase {name} --config {KUBEADM_CONFIG}")
+}
+
+async fn run<R: Runner>(runner: &R, action: &str, script: &str) -> Result<String, BootstrapError> {
+    let output = runner.output(Command::sh(script).timeout(PHASE_TIMEOUT)).await;
+    match output {
+        Ok(output) if output.status == 0 => Ok(output.stdout_text()),
+        Ok(output) => {
+            let printed = format!("{}{}", output.stdout_text(), output.stderr_text());
+            let cause = diagnose::cause(&printed, &node_log(runner).await);
+            Err(BootstrapError::Kubeadm { action: action.to_owned(), cause, printed })
+        }
+        Err(source) => Err(BootstrapError::Node { action: action.to_owned(), source }),
+    }
+}
+
+/// Why a control plane that kubeadm started does not answer, from the node's own logs.
+pub async fn explain<R: Runner>(runner: &R) -> diagnose::Cause {
+    diagnose::cause("", &node_log(runner).await)
+}
+
+/// The end of what kubelet, containerd and the control plane's containers wrote: where the reason
+/// stands for whatever kubeadm only saw time out.
+async fn node_log<R: Runner>(runner: &R) -> String {
+    let script = "journalctl --no-pager -q -n 200 -u kubelet -u containerd -o cat; \
+                  for log in /var/log/pods/kube-system_*/*/*.log; do tail -n 30 \"$log\"; done 2>/dev/null; df -h /var";
+    let output: Result<_, RunError> = runner.output(Command::sh(script).timeout(Duration::from_secs(10))).await;
+    // The log helps to explain a failure that is told anyway; without it the explanation is shorter.
+    output.map(|output| output.stdout_text()).unwrap_or_default()
+}
+
+#[cfg(test)]
+#[path = "tests.rs"]
+mod tests;

@@ -1,0 +1,54 @@
+use std::net::Ipv4Addr;
+
+use skiff_config::SpecFile;
+use skiff_runner::FakeRunner;
+
+use super::*;
+use crate::{BootstrapToken, CgroupVersion, Endpoint, HostFacts, Role};
+
+fn cluster(extra_config: &[&str]) -> (ClusterConfig, NodeConfig) {
+    let extra_config = Some(extra_config.iter().map(ToString::to_string).collect());
+    let file = SpecFile { extra_config, ..SpecFile::default() };
+    let spec = file.resolve("dev".parse().unwrap()).unwrap();
+    let (name, address) = (spec.name.node(0), Ipv4Addr::new(192, 168, 49, 2));
+    let pod_cidr = spec.node_pod_cidr(0).unwrap();
+    let host = HostFacts::container(CgroupVersion::V1);
+    let node = NodeConfig::new(name, address, Role::FirstControlPlane, pod_cidr, host);
+    let endpoint = Endpoint { host: address.to_string(), port: 8443 };
+    (ClusterConfig::new(spec, endpoint, BootstrapToken::from_bytes([1; 22])).unwrap(), node)
+}
+
+fn lines(runner: &FakeRunner) -> Vec<String> {
+    runner.commands().iter().map(|command| command.argv.last().unwrap().clone()).collect()
+}
+
+#[tokio::test]
+async fn the_kubelet_starts_after_its_manifests_are_written() {
+    let (cluster, node) = cluster(&[]);
+    let runner = FakeRunner::default();
+    start_control_plane(&runner, &cluster, &node).await.unwrap();
+    let script = &lines(&runner)[0];
+    let position = |word: &str| script.find(word).unwrap();
+    assert!(position("etcd local") < position("kubelet-start") && position("control-plane all") < position("kubelet-start"));
+}
+
+#[tokio::test]
+async fn skipped_phases_are_not_run() {
+    let (cluster, node) = cluster(&["kubeadm.skip-phases=addon/kube-proxy,bootstrap-token,etcd"]);
+    let runner = FakeRunner::default();
+    start_control_plane(&runner, &cluster, &node).await.unwrap();
+    finish_control_plane(&runner, &cluster, &node).await.unwrap();
+    let all = lines(&runner).join("\n");
+    assert!(!all.contains("kube-proxy") && !all.contains("bootstrap-token") && !all.contains("etcd local"), "{all}");
+    assert!(all.contains("upload-config all") && all.contains("mark-control-plane"), "{all}");
+}
+
+#[tokio::test]
+async fn a_failed_phase_is_named_and_keeps_what_kubeadm_printed() {
+    let (cluster, node) = cluster(&[]);
+    let runner = FakeRunner::default().reply("mark-control-plane", 1, "", "error execution phase mark-control-plane");
+    let error = finish_control_plane(&runner, &cluster, &node).await.unwrap_err();
+    let BootstrapError::Kubeadm { action, printed, .. } = &error else { panic!("{error}") };
+    assert_eq!(action, "kubeadm init phase mark-control-plane");
+    assert!(printed.contains("error execution phase"));
+}

@@ -1,0 +1,110 @@
+//! `KubeletConfiguration`, and the settings that are still flags.
+
+use serde_json::{Value, json};
+use skiff_config::Component;
+
+use super::{
+    document::{duration, insert_unless_empty},
+    field_path::{self, Schema},
+    flags::Flags,
+    gates,
+};
+use crate::{BootstrapError, CgroupVersion, ClusterConfig, NodeConfig};
+
+/// containerd's socket.
+pub(super) const CRI_SOCKET: &str = "unix:///run/containerd/containerd.sock";
+
+const SCHEMA: Schema = Schema {
+    text_maps: &[
+        "evictionHard",
+        "evictionSoft",
+        "evictionSoftGracePeriod",
+        "evictionMinimumReclaim",
+        "systemReserved",
+        "kubeReserved",
+        "qosReserved",
+    ],
+    texts: &["reservedSystemCPUs"],
+    lists: &["allowedUnsafeSysctls", "clusterDNS", "enforceNodeAllocatable", "tlsCipherSuites", "preferredNUMAZones"],
+};
+
+pub(super) fn configuration(cluster: &ClusterConfig, node: &NodeConfig) -> Result<Value, BootstrapError> {
+    let version = cluster.version();
+    let mut document = json!({
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "authentication": {
+            "anonymous": { "enabled": false },
+            "webhook": { "enabled": true },
+            "x509": { "clientCAFile": "/etc/kubernetes/pki/ca.crt" },
+        },
+        "authorization": { "mode": "Webhook" },
+        "cgroupDriver": node.host.cgroup_driver.as_str(),
+        "clusterDNS": [cluster.spec.cluster_dns_ip().to_string()],
+        "clusterDomain": cluster.spec.dns_domain,
+        // A node shares its disk with the host: how full that is says nothing about the node, and
+        // images that came with the node must not be thrown away.
+        "evictionHard": { "imagefs.available": "0%", "nodefs.available": "0%", "nodefs.inodesFree": "0%" },
+        "imageGCHighThresholdPercent": 100,
+        "failSwapOn": false,
+        "hairpinMode": "hairpin-veth",
+        "healthzBindAddress": "127.0.0.1",
+        "healthzPort": 10248,
+        "rotateCertificates": true,
+        "staticPodPath": "/etc/kubernetes/manifests",
+    });
+    if version.minor() >= 27 {
+        document["containerRuntimeEndpoint"] = CRI_SOCKET.into();
+    }
+    if version.minor() >= 35 && node.host.cgroup_version == CgroupVersion::V1 {
+        // From 1.35 on a kubelet on cgroup v1 refuses to start unless told that this is meant.
+        document["failCgroupV1"] = false.into();
+    }
+    if let Some(root) = &node.kubelet.cgroup_root {
+        document["cgroupRoot"] = root.as_str().into();
+    }
+    if let Some(file) = &node.kubelet.resolv_conf {
+        document["resolvConf"] = file.as_str().into();
+    }
+    if let Some(every) = node.kubelet.status_update {
+        document["nodeStatusUpdateFrequency"] = duration(every).into();
+        // Left out, it would become the same and write to etcd at every turn.
+        document["nodeStatusReportFrequency"] = "5m0s".into();
+    }
+    insert_unless_empty(&mut document, "featureGates", gates::to_map(gates::of_components(cluster)));
+    for (key, value) in cluster.settings(Component::Kubelet).filter(|(key, _)| !is_flag(key)) {
+        field_path::set(&mut document, &SCHEMA, key, value).map_err(|detail| {
+            let setting = format!("kubelet.{key}={value}");
+            BootstrapError::ExtraConfig { setting, detail }
+        })?;
+    }
+    Ok(document)
+}
+
+/// Flags for what the configuration file cannot say in this version, and those the user set.
+pub(super) fn flags(cluster: &ClusterConfig, node: &NodeConfig) -> Flags {
+    let minor = cluster.version().minor();
+    let mut flags = Flags::default();
+    flags.set("node-ip", &node.address.to_string());
+    if minor <= 23 {
+        // As long as there was a runtime built in, any other had to be asked for.
+        flags.set("container-runtime", "remote");
+    }
+    if minor <= 26 {
+        flags.set("container-runtime-endpoint", CRI_SOCKET);
+    }
+    if !node.labels.is_empty() {
+        let labels: Vec<String> = node.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        flags.set("node-labels", &labels.join(","));
+    }
+    for (key, value) in cluster.settings(Component::Kubelet).filter(|(key, _)| is_flag(key)) {
+        flags.merge(key, value);
+    }
+    flags
+}
+
+/// Fields are in camel case, flags are words with dashes: `kubelet.max-pods` is the flag that people
+/// coming from minikube write, `kubelet.maxPods` the field.
+fn is_flag(key: &str) -> bool {
+    !key.contains('.') && (key.contains('-') || matches!(key, "v" | "vmodule"))
+}

@@ -2,7 +2,7 @@
 
 use skiff_report::Diagnose;
 
-use super::Trial;
+use super::{Trial, trial::subnet};
 use crate::{NetworkRequest, NodeImages};
 
 /// `check` tells of a provider with processors and memory.
@@ -23,8 +23,7 @@ pub async fn network_is_made_once<D: NodeImages>(trial: &Trial<D>) {
 pub async fn network_keeps_its_subnet<D: NodeImages>(trial: &Trial<D>) {
     let cluster = trial.cluster();
     let first = trial.network(&cluster).await;
-    let other = "10.213.0.0/24".parse().expect("a subnet");
-    let request = NetworkRequest { cluster, subnet: Some(other) };
+    let request = NetworkRequest { cluster, subnet: Some(subnet()) };
     assert_eq!(trial.driver.ensure_network(&request).await.expect("the network there is"), first);
 }
 
@@ -51,12 +50,14 @@ pub async fn taken_subnet_is_refused<D: NodeImages>(trial: &Trial<D>) {
 /// `delete_remains` frees the subnet, forgets nodes without a machine and may be repeated.
 pub async fn remains_of_a_cluster_go_together<D: NodeImages>(trial: &Trial<D>) {
     let (first, second) = (trial.cluster(), trial.cluster());
+    let request = NetworkRequest { cluster: first.clone(), subnet: Some(subnet()) };
+    trial.driver.ensure_network(&request).await.expect("a network");
     let spec = trial.node(&first, false).await;
     trial.driver.delete(&first, &spec.name, true).await.expect("deleted");
     for _ in 0..2 {
         trial.driver.delete_remains(&first).await.expect("no remains");
         assert_eq!(trial.driver.list(Some(&first)).await.expect("nodes"), []);
     }
-    let request = NetworkRequest { cluster: second, subnet: Some(spec.network.subnet) };
+    let request = NetworkRequest { cluster: second, ..request };
     assert_eq!(trial.driver.ensure_network(&request).await.expect("a network").subnet, spec.network.subnet);
 }

@@ -59,7 +59,8 @@ pub struct Trial<D> {
 /// When the driver breaks the contract.
 pub async fn run<D: NodeImages>(subject: Subject<D>, behaviour: impl AsyncFnOnce(&Trial<D>)) {
     let image = NodeImage {
-        key: format!("{:08x}{:08x}{:048x}", process::id(), next(), 0xc0de_u32),
+        // Drivers may tell images apart by the first digits of their keys.
+        key: format!("{:06x}{:06x}{:052x}", process::id(), next(), 0xc0de_u32),
         rootfs: subject.rootfs,
         labels: BTreeMap::from([("kubernetes".to_owned(), "v0.0.0".to_owned())]),
     };
@@ -135,6 +136,12 @@ impl<D: NodeImages> Trial<D> {
         }
         self.driver.remove_image(&self.image.key).await.expect("removing the image");
     }
+}
+
+/// A subnet that no driver chooses by itself and no other trial asks for.
+pub(super) fn subnet() -> Ipv4Net {
+    let [_, _, high, low] = (process::id() % 200 * 200 + next()).to_be_bytes();
+    Ipv4Net::new_assert(Ipv4Addr::new(10, high, low, 0), 24)
 }
 
 /// The `n`th address of a subnet.

@@ -1,0 +1,191 @@
+//! A cluster's own bridge network.
+
+use std::{collections::HashMap, fs};
+
+use bollard::{
+    models::{Ipam, IpamConfig, Network, NetworkCreateRequest, NetworkDisconnectRequest},
+    query_parameters::{InspectNetworkOptions, ListNetworksOptions},
+};
+use ipnet::Ipv4Net;
+use skiff_config::ClusterName;
+use skiff_driver::{NetworkRequest, NodeNetwork};
+
+use crate::{
+    DockerDriver, Error, Resource, failure, labels,
+    subnet::{self, Owner, Taken},
+};
+
+/// The option that sets a network's MTU; taken over from the default bridge, where the host's
+/// administrator puts it.
+const MTU: &str = "com.docker.network.driver.mtu";
+
+impl DockerDriver {
+    pub(crate) async fn make_network(&self, request: &NetworkRequest) -> Result<NodeNetwork, Error> {
+        let networks = self.networks().await?;
+        if let Some(network) = existing(&networks, &request.cluster)? {
+            return Ok(network);
+        }
+        let taken = self.taken(&networks);
+        let mtu = networks.iter().filter(|network| network.name.as_deref() == Some("bridge"));
+        let mtu = mtu.filter_map(|network| network.options.as_ref()?.get(MTU)).next();
+        let options = mtu.map(|mtu| HashMap::from([(MTU.to_owned(), mtu.clone())]));
+        match request.subnet {
+            Some(subnet) => self.make_wanted(&request.cluster, subnet, &taken, options).await,
+            None => self.make_free(&request.cluster, &taken, options).await,
+        }
+    }
+
+    /// Makes the network on the subnet that was asked for, or tells who has it.
+    async fn make_wanted(
+        &self,
+        cluster: &ClusterName,
+        subnet: Ipv4Net,
+        taken: &[Taken],
+        options: Option<HashMap<String, String>>,
+    ) -> Result<NodeNetwork, Error> {
+        if let Some(owner) = subnet::owner(subnet, taken) {
+            return Err(Error::SubnetTaken { subnet, owner: owner.to_string() });
+        }
+        match self.try_subnet(cluster, subnet, options).await? {
+            Some(network) => Ok(network),
+            None => Err(Error::SubnetTaken { subnet, owner: "another network".to_owned() }),
+        }
+    }
+
+    /// Makes the network on the first subnet that nobody has. The Engine has the last word: another
+    /// skiff may have got there first.
+    async fn make_free(
+        &self,
+        cluster: &ClusterName,
+        taken: &[Taken],
+        options: Option<HashMap<String, String>>,
+    ) -> Result<NodeNetwork, Error> {
+        for subnet in subnet::free(taken) {
+            if let Some(network) = self.try_subnet(cluster, subnet, options.clone()).await? {
+                return Ok(network);
+            }
+        }
+        let owner = |subnet| subnet::owner(subnet, taken).map_or_else(|| "docker".to_owned(), ToString::to_string);
+        let tried = subnet::candidates().map(|subnet| format!("{subnet} has {}", owner(subnet))).collect();
+        Err(Error::NoFreeSubnet { tried })
+    }
+
+    /// Makes the network; `None` when the Engine says that the addresses are in use.
+    async fn try_subnet(
+        &self,
+        cluster: &ClusterName,
+        subnet: Ipv4Net,
+        options: Option<HashMap<String, String>>,
+    ) -> Result<Option<NodeNetwork>, Error> {
+        let gateway = subnet::gateway(subnet);
+        let config = IpamConfig {
+            subnet: Some(subnet.to_string()),
+            gateway: Some(gateway.to_string()),
+            ..IpamConfig::default()
+        };
+        let request = NetworkCreateRequest {
+            name: cluster.to_string(),
+            driver: Some("bridge".to_owned()),
+            ipam: Some(Ipam { config: Some(vec![config]), ..Ipam::default() }),
+            options,
+            labels: Some(labels::network(cluster)),
+            ..NetworkCreateRequest::default()
+        };
+        let id = match self.docker.create_network(request).await {
+            Ok(made) => made.id,
+            Err(error) if failure::is_overlap(&error) => return Ok(None),
+            Err(error) => return Err(failure::engine(format!("creating the network {cluster}"))(error)),
+        };
+        // The Engine allows two networks of one name, and would then not know which one a node means.
+        let networks = self.networks().await?;
+        let first = networks
+            .iter()
+            .filter(|network| is_named(network, cluster))
+            .min_by_key(|network| (network.created.clone(), network.id.clone()));
+        if first.is_some_and(|first| first.id.as_deref() != Some(&id)) {
+            self.docker.remove_network(&id).await.map_err(failure::engine("removing a network made twice"))?;
+            return existing(&networks, cluster);
+        }
+        Ok(Some(NodeNetwork { name: cluster.to_string(), subnet, gateway }))
+    }
+
+    async fn networks(&self) -> Result<Vec<Network>, Error> {
+        self.docker.list_networks(None::<ListNetworksOptions>).await.map_err(failure::engine("listing networks"))
+    }
+
+    /// All addresses that are in use: by the Engine's networks, and by its host where that is this one.
+    fn taken(&self, networks: &[Network]) -> Vec<Taken> {
+        let mut taken: Vec<Taken> = networks
+            .iter()
+            .flat_map(|network| {
+                let owner = Owner::Network(network.name.clone().unwrap_or_default());
+                subnets(network).map(move |subnet| Taken { subnet, owner: owner.clone() })
+            })
+            .collect();
+        if self.local {
+            // Files of the kernel, which other systems lack; the Engine then decides alone.
+            taken.extend(subnet::routes(&fs::read_to_string("/proc/net/route").unwrap_or_default()));
+            taken.extend(subnet::addresses(&fs::read_to_string("/proc/net/fib_trie").unwrap_or_default()));
+        }
+        taken
+    }
+
+    /// Removes the cluster's networks. Containers that are not ours are cut off: a network with
+    /// something in it cannot go.
+    pub(crate) async fn remove_networks(&self, cluster: &ClusterName) -> Result<(), Error> {
+        let networks = self.networks().await?;
+        let ours = networks.into_iter().filter(|network| is_labelled(network, cluster));
+        for id in ours.filter_map(|network| network.id) {
+            let removed = self.docker.remove_network(&id).await;
+            let removed = match removed {
+                Err(error) if failure::status(&error) == Some(403) => {
+                    self.empty_network(&id).await?;
+                    self.docker.remove_network(&id).await
+                }
+                other => other,
+            };
+            failure::unless(removed, &[404]).map_err(failure::engine(format!("removing the network {cluster}")))?;
+        }
+        Ok(())
+    }
+
+    async fn empty_network(&self, id: &str) -> Result<(), Error> {
+        let inspected = self.docker.inspect_network(id, None::<InspectNetworkOptions>).await;
+        let inspected = inspected.map_err(failure::engine("looking into a network"))?;
+        for container in inspected.containers.unwrap_or_default().into_keys() {
+            let request = NetworkDisconnectRequest { container, force: Some(true) };
+            let cut = self.docker.disconnect_network(id, request).await;
+            failure::unless(cut, &[404]).map_err(failure::engine("disconnecting a container"))?;
+        }
+        Ok(())
+    }
+}
+
+fn is_named(network: &Network, cluster: &ClusterName) -> bool {
+    network.name.as_deref() == Some(cluster.as_str())
+}
+
+fn is_labelled(network: &Network, cluster: &ClusterName) -> bool {
+    network.labels.as_ref().and_then(|labels| labels.get(labels::CLUSTER)).is_some_and(|name| name == cluster.as_str())
+}
+
+fn subnets(network: &Network) -> impl Iterator<Item = Ipv4Net> {
+    let configs = network.ipam.iter().filter_map(|ipam| ipam.config.as_ref()).flatten();
+    configs.filter_map(|config| config.subnet.as_ref()?.parse().ok())
+}
+
+/// The cluster's network among all, if it is there.
+fn existing(networks: &[Network], cluster: &ClusterName) -> Result<Option<NodeNetwork>, Error> {
+    let named: Vec<_> = networks.iter().filter(|network| is_named(network, cluster)).collect();
+    let name = cluster.to_string();
+    let Some(network) = named.iter().find(|network| is_labelled(network, cluster)) else {
+        return match named.first() {
+            Some(_) => Err(Error::NameTaken { resource: Resource::Network, name, owner: "something else".to_owned() }),
+            None => Ok(None),
+        };
+    };
+    let subnet = subnets(network).next().ok_or_else(|| Error::NetworkUnusable { name: name.clone() })?;
+    let config = network.ipam.iter().filter_map(|ipam| ipam.config.as_ref()).flatten().next();
+    let gateway = config.and_then(|config| config.gateway.as_ref()?.parse().ok());
+    Ok(Some(NodeNetwork { name, subnet, gateway: gateway.unwrap_or_else(|| subnet::gateway(subnet)) }))
+}

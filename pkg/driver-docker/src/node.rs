@@ -1,0 +1,325 @@
+//! A node's container and volume.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::Path,
+};
+
+use bollard::{
+    body_full,
+    models::{ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum, Volume},
+    query_parameters::{
+        CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
+        ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions, StartContainerOptions,
+        StopContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+    },
+};
+use skiff_config::{ClusterName, NodeName};
+use skiff_driver::{Endpoints, MachineState, NodeSpec, NodeStatus, Purpose};
+
+use crate::{
+    DockerDriver, Error, Resource,
+    body::{self, DEVICES, HostFacts, MODULES},
+    failure::{self, StartFailure},
+    labels::{self, Labels},
+    seed,
+};
+
+/// A container of ours.
+pub(crate) struct Found {
+    /// The Engine's name for it, which never means anything else.
+    pub(crate) id: String,
+    /// What it is doing.
+    pub(crate) state: MachineState,
+    /// All the Engine tells.
+    pub(crate) inspected: ContainerInspectResponse,
+}
+
+impl Found {
+    fn labels(&self) -> Option<&Labels> {
+        self.inspected.config.as_ref()?.labels.as_ref()
+    }
+}
+
+impl DockerDriver {
+    pub(crate) async fn make_node(&self, spec: &NodeSpec) -> Result<(), Error> {
+        let (image, ()) = futures_util::try_join!(self.image_name(&spec.image), self.check_volume(spec))?;
+        let facts = self.host_facts(&spec.cluster, &image).await?;
+        let request = body::container(spec, &image, &facts);
+        let options = CreateContainerOptionsBuilder::new().name(spec.name.as_str()).build();
+        let id = match self.docker.create_container(Some(options.clone()), request.clone()).await {
+            Ok(made) => made.id,
+            Err(error) if failure::status(&error) == Some(409) => {
+                self.clear_name(spec).await?;
+                let made = self.docker.create_container(Some(options), request).await;
+                made.map_err(|error| failure::create(spec, error))?.id
+            }
+            Err(error) => return Err(failure::create(spec, error)),
+        };
+        if let Err(error) = self.plant(spec, &id).await {
+            // A node without its seed must not start; should this fail too, the next create clears it.
+            let _ = self.remove(&id, &spec.name).await;
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    async fn host_facts(&self, cluster: &ClusterName, image: &str) -> Result<HostFacts, Error> {
+        let present = |path: &str| !self.local || Path::new(path).exists();
+        Ok(HostFacts {
+            privilege: self.privilege(cluster, image).await?.clone(),
+            devices: DEVICES.into_iter().filter(|device| present(device)).collect(),
+            modules: present(MODULES),
+        })
+    }
+
+    /// Sees to it that the node's volume, if there is one, is the node's: the Engine would mount
+    /// anybody's.
+    async fn check_volume(&self, spec: &NodeSpec) -> Result<(), Error> {
+        match self.docker.inspect_volume(spec.name.as_str()).await {
+            Err(error) if failure::is_absent(&error) => Ok(()),
+            Err(error) => Err(failure::engine("looking for a volume")(error)),
+            Ok(volume) => match foreign(&volume.labels, &spec.cluster) {
+                None => Ok(()),
+                Some(owner) => Err(Error::NameTaken { resource: Resource::Volume, name: spec.name.to_string(), owner }),
+            },
+        }
+    }
+
+    /// Removes a node that never started; anything else that has its name is a conflict.
+    async fn clear_name(&self, spec: &NodeSpec) -> Result<(), Error> {
+        let inspected = self.docker.inspect_container(spec.name.as_str(), None::<InspectContainerOptions>).await;
+        let inspected = match inspected {
+            Err(error) if failure::is_absent(&error) => return Ok(()),
+            other => other.map_err(failure::engine("looking for a container"))?,
+        };
+        let labels = inspected.config.and_then(|config| config.labels).unwrap_or_default();
+        if let Some(owner) = foreign(&labels, &spec.cluster) {
+            return Err(Error::NameTaken { resource: Resource::Container, name: spec.name.to_string(), owner });
+        }
+        let state = inspected.state.and_then(|state| state.status);
+        match state.map(inspected_state) {
+            Some(MachineState::Created) => self.remove(&inspected.id.unwrap_or_default(), &spec.name).await,
+            _ => Err(Error::NodeExists { node: spec.name.clone() }),
+        }
+    }
+
+    /// Puts the seed files into the container, and so into its volume.
+    async fn plant(&self, spec: &NodeSpec, id: &str) -> Result<(), Error> {
+        if spec.seed.is_empty() {
+            return Ok(());
+        }
+        let archive = seed::archive(&spec.seed).map_err(|source| Error::File { path: "seed files".into(), source })?;
+        let options = UploadToContainerOptionsBuilder::new().path("/").build();
+        let planted = self.docker.upload_to_container(id, Some(options), body_full(archive.into())).await;
+        planted.map_err(failure::engine(format!("putting files into {}", spec.name)))
+    }
+
+    /// The node's container, if it is there and ours. The Engine also takes the beginning of an id
+    /// for a name, so the name is compared.
+    pub(crate) async fn find(&self, cluster: &ClusterName, node: &NodeName) -> Result<Option<Found>, Error> {
+        let inspected = match self.docker.inspect_container(node.as_str(), None::<InspectContainerOptions>).await {
+            Err(error) if failure::is_absent(&error) => return Ok(None),
+            other => other.map_err(failure::engine("looking for a container"))?,
+        };
+        let labels = inspected.config.as_ref().and_then(|config| config.labels.as_ref());
+        let ours = labels.is_some_and(|labels| foreign(labels, cluster).is_none());
+        let named = inspected.name.as_deref().map(|name| name.trim_start_matches('/')) == Some(node.as_str());
+        let status = inspected.state.as_ref().and_then(|state| state.status);
+        let state = status.map_or(MachineState::Broken, inspected_state);
+        Ok(inspected.id.clone().filter(|_| ours && named).map(|id| Found { id, state, inspected }))
+    }
+
+    pub(crate) async fn start_node(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), Error> {
+        let absent = || Error::NodeAbsent { node: node.clone() };
+        let found = self.find(cluster, node).await?.ok_or_else(absent)?;
+        let started = self.docker.start_container(&found.id, None::<StartContainerOptions>).await;
+        let Err(error) = failure::unless(started, &[304]) else { return Ok(()) };
+        let node = node.clone();
+        Err(match failure::start(&error) {
+            StartFailure::Paused => {
+                return self.docker.unpause_container(&found.id).await.map_err(failure::engine("thawing a container"));
+            }
+            StartFailure::Port(address) => Error::PortTaken { node, address, source: Box::new(error) },
+            StartFailure::Network => Error::NetworkGone { node, source: Box::new(error) },
+            StartFailure::Privilege => Error::NotPrivileged { source: Box::new(error) },
+            StartFailure::Address => {
+                match found.labels().and_then(labels::identity).and_then(|identity| identity.address) {
+                    Some(address) => Error::AddressTaken { node, address },
+                    None => failure::engine(format!("starting {node}"))(error),
+                }
+            }
+            StartFailure::Other => failure::engine(format!("starting {node}"))(error),
+        })
+    }
+
+    pub(crate) async fn stop_node(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), Error> {
+        match self.find(cluster, node).await? {
+            Some(found) => self.halt(&found).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Asks the node to shut down, and kills it when it takes too long.
+    async fn halt(&self, found: &Found) -> Result<(), Error> {
+        let options = StopContainerOptionsBuilder::new().t(i32::from(body::STOP_SECONDS)).build();
+        let stopped = self.docker.stop_container(&found.id, Some(options)).await;
+        failure::unless(stopped, &[304, 404]).map_err(failure::engine("stopping a container"))
+    }
+
+    pub(crate) async fn delete_node(
+        &self,
+        cluster: &ClusterName,
+        node: &NodeName,
+        keep_data: bool,
+    ) -> Result<(), Error> {
+        if let Some(found) = self.find(cluster, node).await? {
+            if keep_data {
+                // What is still to be written belongs to the data.
+                self.halt(&found).await?;
+            }
+            self.remove(&found.id, node).await?;
+        }
+        if keep_data {
+            return Ok(());
+        }
+        match self.docker.inspect_volume(node.as_str()).await {
+            Err(error) if failure::is_absent(&error) => Ok(()),
+            Err(error) => Err(failure::engine("looking for a volume")(error)),
+            Ok(volume) if foreign(&volume.labels, cluster).is_some() => Ok(()),
+            Ok(volume) => self.remove_volume(&volume.name).await,
+        }
+    }
+
+    /// Ends and removes a container. The Engine answers 409 while another request removes it.
+    async fn remove(&self, id: &str, node: &NodeName) -> Result<(), Error> {
+        let options = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
+        let removed = self.docker.remove_container(id, Some(options)).await;
+        failure::unless(removed, &[404, 409]).map_err(failure::engine(format!("removing the container {node}")))
+    }
+
+    pub(crate) async fn remove_volume(&self, name: &str) -> Result<(), Error> {
+        let removed = self.docker.remove_volume(name, None::<RemoveVolumeOptions>).await;
+        failure::unless(removed, &[404]).map_err(failure::engine(format!("removing the volume {name}")))
+    }
+
+    pub(crate) async fn remove_remains(&self, cluster: &ClusterName) -> Result<(), Error> {
+        let probes = labels::filter(labels::PROBE, Some(cluster.as_str()));
+        let (probes, nodes) = futures_util::try_join!(self.containers(&probes), self.nodes(Some(cluster)))?;
+        let force = RemoveContainerOptionsBuilder::new().force(true).build();
+        for probe in probes.into_iter().filter_map(|probe| probe.id) {
+            let removed = self.docker.remove_container(&probe, Some(force.clone())).await;
+            failure::unless(removed, &[404, 409]).map_err(failure::engine("removing a container"))?;
+        }
+        for node in nodes.iter().filter(|node| node.state == MachineState::Missing) {
+            self.remove_volume(node.name.as_str()).await?;
+        }
+        self.remove_networks(cluster).await
+    }
+
+    async fn containers(
+        &self,
+        filter: &std::collections::HashMap<&'static str, Vec<String>>,
+    ) -> Result<Vec<ContainerSummary>, Error> {
+        let options = ListContainersOptionsBuilder::new().all(true).filters(filter).build();
+        self.docker.list_containers(Some(options)).await.map_err(failure::engine("listing containers"))
+    }
+
+    pub(crate) async fn nodes(&self, cluster: Option<&ClusterName>) -> Result<Vec<NodeStatus>, Error> {
+        let filter = labels::filter(labels::CLUSTER, cluster.map(ClusterName::as_str));
+        let volumes = async {
+            let options = ListVolumesOptionsBuilder::new().filters(&filter).build();
+            let listed = self.docker.list_volumes(Some(options)).await;
+            listed.map_err(failure::engine("listing volumes"))
+        };
+        let (containers, volumes) = futures_util::try_join!(self.containers(&filter), volumes)?;
+        let missing = volumes.volumes.unwrap_or_default().into_iter().filter_map(missing_node);
+        let present = containers.into_iter().filter_map(present_node);
+        // Later entries win: a node with a container is not missing.
+        let nodes: BTreeMap<_, _> = missing.chain(present).map(|node| (node.name.clone(), node)).collect();
+        Ok(nodes.into_values().collect())
+    }
+
+    pub(crate) async fn node_endpoints(&self, cluster: &ClusterName, node: &NodeName) -> Result<Endpoints, Error> {
+        let absent = || Error::NodeAbsent { node: node.clone() };
+        let found = self.find(cluster, node).await?.ok_or_else(absent)?;
+        if found.state != MachineState::Running {
+            return Err(Error::NodeNotRunning { node: node.clone(), state: found.state });
+        }
+        let unpublished = || Error::PortUnpublished { node: node.clone(), purpose: Purpose::Ssh };
+        let ssh = published(&found, labels::SSH_PORT).ok_or_else(unpublished)?;
+        Ok(Endpoints { ssh, apiserver: published(&found, labels::API_PORT) })
+    }
+}
+
+/// Where the host forwards the port named by a label. What was asked for is what is: skiff never
+/// lets the Engine choose.
+fn published(found: &Found, label: &str) -> Option<SocketAddr> {
+    let port = found.labels()?.get(label)?;
+    let bindings = found.inspected.host_config.as_ref()?.port_bindings.as_ref()?;
+    let binding = bindings.get(port)?.as_ref()?.first()?;
+    let address: IpAddr = binding.host_ip.as_ref()?.parse().ok()?;
+    // All addresses of the host include the one that is surely reachable from it.
+    let address = match address {
+        IpAddr::V4(any) if any.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+        IpAddr::V6(any) if any.is_unspecified() => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+        other => other,
+    };
+    Some(SocketAddr::new(address, binding.host_port.as_ref()?.parse().ok()?))
+}
+
+/// Whose something is, for a person; `None` when it is the cluster's own.
+fn foreign(labels: &Labels, cluster: &ClusterName) -> Option<String> {
+    match labels.get(labels::CLUSTER) {
+        Some(name) if name == cluster.as_str() => None,
+        Some(name) => Some(format!("the cluster {name}")),
+        None => Some("something other than skiff".to_owned()),
+    }
+}
+
+fn present_node(container: ContainerSummary) -> Option<NodeStatus> {
+    let labels = container.labels?;
+    let identity = labels::identity(&labels)?;
+    Some(NodeStatus {
+        cluster: identity.cluster,
+        name: identity.name,
+        role: identity.role,
+        state: container.state.map_or(MachineState::Broken, listed_state),
+        address: identity.address,
+        image: labels.get(labels::IMAGE).cloned(),
+    })
+}
+
+fn missing_node(volume: Volume) -> Option<NodeStatus> {
+    let identity = labels::identity(&volume.labels)?;
+    Some(NodeStatus {
+        cluster: identity.cluster,
+        name: identity.name,
+        role: identity.role,
+        state: MachineState::Missing,
+        address: identity.address,
+        image: None,
+    })
+}
+
+fn inspected_state(state: ContainerStateStatusEnum) -> MachineState {
+    match state {
+        ContainerStateStatusEnum::CREATED => MachineState::Created,
+        ContainerStateStatusEnum::RUNNING => MachineState::Running,
+        ContainerStateStatusEnum::PAUSED => MachineState::Paused,
+        ContainerStateStatusEnum::EXITED => MachineState::Stopped,
+        // A container that restarts is one whose first process keeps ending.
+        _ => MachineState::Broken,
+    }
+}
+
+fn listed_state(state: ContainerSummaryStateEnum) -> MachineState {
+    match state {
+        ContainerSummaryStateEnum::CREATED => MachineState::Created,
+        ContainerSummaryStateEnum::RUNNING => MachineState::Running,
+        ContainerSummaryStateEnum::PAUSED => MachineState::Paused,
+        ContainerSummaryStateEnum::EXITED => MachineState::Stopped,
+        _ => MachineState::Broken,
+    }
+}

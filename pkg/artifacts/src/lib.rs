@@ -9,12 +9,17 @@ mod debian;
 mod error;
 mod images;
 mod job;
+mod node_image;
 mod official;
+mod rootfs;
 mod set;
 mod source;
+mod tools;
 
 pub use auto::AnySource;
 pub use debian::{DebianOptions, DebianSource, Stamp};
 pub use error::ArtifactError;
+pub use images::Digest;
+pub use node_image::{Agent, NodeImageOptions, NodeImageSpec, NodeImageStore, NodeRootfs, node_image_key};
 pub use set::{Arch, Artifact, ArtifactSet, ArtifactTree};
 pub use source::{ArtifactSource, COMPONENTS, SourceKind};

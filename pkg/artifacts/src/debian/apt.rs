@@ -129,7 +129,7 @@ fn configuration(folder: &Path, mirror: &Mirror, arch: Arch) -> String {
 }
 
 /// What a failed apt means.
-fn explain(failure: JobFailure, mirror: &str) -> ArtifactError {
+pub(crate) fn explain(failure: JobFailure, mirror: &str) -> ArtifactError {
     let mirror = mirror.to_owned();
     let detail = |line: &str| line.trim_start_matches("E: ").trim_start_matches("W: ").trim().to_owned();
     if let Some(line) = failure.says(&UNSIGNED) {

@@ -20,22 +20,22 @@ const RELEASES: [&str; 10] =
 
 /// Part of an archive that packages are taken from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Archive {
+pub(crate) struct Archive {
     /// Address as in apt's sources.
-    pub(super) uri: String,
+    pub(crate) uri: String,
     /// Suite, e.g. `bookworm-security`.
-    pub(super) suite: String,
+    pub(crate) suite: String,
 }
 
 /// A mirror and the keys it is verified with.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Mirror {
+pub(crate) struct Mirror {
     /// The release itself first, then its updates.
-    pub(super) archives: Vec<Archive>,
+    pub(crate) archives: Vec<Archive>,
     /// Keys that must have signed it.
-    pub(super) keyring: PathBuf,
+    pub(crate) keyring: PathBuf,
     /// Lines of apt configuration that say which proxy to use.
-    pub(super) proxies: Vec<String>,
+    pub(crate) proxies: Vec<String>,
 }
 
 impl Mirror {
@@ -43,7 +43,7 @@ impl Mirror {
     ///
     /// # Errors
     /// When none is given and the host's apt has none of Debian's, or when there is no keyring.
-    pub(super) async fn find(given: Option<&str>, keyring: Option<&Path>) -> Result<Self, ArtifactError> {
+    pub(crate) async fn find(given: Option<&str>, keyring: Option<&Path>) -> Result<Self, ArtifactError> {
         let archives = match given {
             Some(uri) => vec![Archive { uri: uri.to_owned(), suite: SUITE.to_owned() }],
             None => archives(&ask(&["apt-get", "indextargets", "Created-By: Packages"]).await),
@@ -59,12 +59,12 @@ impl Mirror {
     }
 
     /// The address of the release itself.
-    pub(super) fn uri(&self) -> &str {
+    pub(crate) fn uri(&self) -> &str {
         self.archives.first().map_or("", |archive| &archive.uri)
     }
 
     /// Host and port to try a connection to; `None` where apt reaches the mirror in another way.
-    pub(super) fn address(&self) -> Option<(String, u16)> {
+    pub(crate) fn address(&self) -> Option<(String, u16)> {
         if !self.proxies.is_empty() {
             return None;
         }
@@ -82,11 +82,20 @@ impl Mirror {
         }
     }
 
-    /// The mirror as apt's sources.
-    pub(super) fn sources(&self, arch: Arch) -> String {
+    /// The mirror as apt's sources, with source packages.
+    pub(crate) fn sources(&self, arch: Arch) -> String {
+        self.entries("deb deb-src", arch)
+    }
+
+    /// The mirror as apt's sources of packages to install.
+    pub(crate) fn binary_sources(&self, arch: Arch) -> String {
+        self.entries("deb", arch)
+    }
+
+    fn entries(&self, types: &str, arch: Arch) -> String {
         let entry = |archive: &Archive| {
             format!(
-                "Types: deb deb-src\nURIs: {}\nSuites: {}\nComponents: main\nArchitectures: {}\nSigned-By: {}\n\n",
+                "Types: {types}\nURIs: {}\nSuites: {}\nComponents: main\nArchitectures: {}\nSigned-By: {}\n\n",
                 archive.uri,
                 archive.suite,
                 arch.name(),

@@ -15,10 +15,10 @@ use std::{path::PathBuf, time::Duration};
 
 use skiff_config::KubeVersion;
 use skiff_report::Reporter;
-use skiff_runner::{Command, LocalRunner, Runner};
 
-use self::{build::Build, mirror::Mirror};
-use crate::{ArtifactError, ArtifactSet, ArtifactSource, SourceKind, cache::Cache, official, set::Arch};
+use self::build::Build;
+pub(crate) use self::{apt::explain, mirror::Mirror};
+use crate::{ArtifactError, ArtifactSet, ArtifactSource, SourceKind, cache::Cache, official, set::Arch, tools};
 
 /// How long the mirror may take to accept a connection in a check.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
@@ -125,7 +125,7 @@ impl ArtifactSource for DebianSource {
 
     async fn check(&self, version: &KubeVersion) -> Result<(), ArtifactError> {
         let build = self.build(version)?;
-        tools().await?;
+        tools::check(&TOOLS).await?;
         sandbox::check().await?;
         if build.has_sources() {
             return Ok(());
@@ -151,24 +151,12 @@ impl ArtifactSource for DebianSource {
         if let Some(set) = Self::open(&build).await? {
             return Ok(set);
         }
-        tools().await?;
+        tools::check(&TOOLS).await?;
         sandbox::check().await?;
         let mirror = if build.has_sources() { None } else { Some(self.mirror().await?) };
         build.run(mirror.as_ref(), reporter).await?;
         let set = Self::open(&build).await?;
         set.ok_or_else(|| ArtifactError::io("find", build.set())(std::io::ErrorKind::NotFound.into()))
-    }
-}
-
-/// Fails if a program is missing on the host.
-async fn tools() -> Result<(), ArtifactError> {
-    let names: Vec<&str> = TOOLS.iter().map(|(program, _)| *program).collect();
-    let script = format!("for p in {}; do command -v \"$p\" >/dev/null || echo \"$p\"; done", names.join(" "));
-    let output = LocalRunner.output(Command::sh(&script)).await;
-    let missing = output.map_err(|_| ArtifactError::ToolMissing { program: "sh", package: "dash" })?.stdout_text();
-    match TOOLS.into_iter().find(|(program, _)| missing.lines().any(|line| line == *program)) {
-        Some((program, package)) => Err(ArtifactError::ToolMissing { program, package }),
-        None => Ok(()),
     }
 }
 

@@ -14,22 +14,22 @@ use super::{Content, Digest, HashingWriter, ImageSpec};
 
 /// An image that lies on disk as an archive.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WrittenImage {
+pub(crate) struct WrittenImage {
     /// Full name with tag.
-    pub reference: String,
+    pub(crate) reference: String,
     /// The archive.
-    pub path: PathBuf,
+    pub(crate) path: PathBuf,
     /// Digest of its only layer, unpacked: the layer's diff id and its chain id in one.
-    pub layer: Digest,
+    pub(crate) layer: Digest,
     /// Digest of its configuration: the image id.
-    pub config: Digest,
+    pub(crate) config: Digest,
 }
 
 /// Writes `spec` to `path`. The bytes depend on the spec and the content of its files alone.
 ///
 /// # Errors
 /// When a file of the spec cannot be read or the archive cannot be written.
-pub fn write_archive(spec: &ImageSpec, path: &Path) -> io::Result<WrittenImage> {
+pub(crate) fn write_archive(spec: &ImageSpec, path: &Path) -> io::Result<WrittenImage> {
     let folder = path.parent().unwrap_or(Path::new("."));
     // The layer's digest goes into the configuration, so the layer is written first, on its own.
     let mut layer_file = tempfile::tempfile_in(folder)?;

@@ -101,8 +101,7 @@ fn proxy(version: &KubeVersion, sources: Sources<'_>) -> ImageSpec {
     entries.extend(["bin", "sbin", "lib", "lib64"].map(|dir| Entry::link(dir, &format!("usr/{dir}"))));
     for family in ["iptables", "ip6tables"] {
         entries.extend(
-            ["", "-save", "-restore"]
-                .map(|verb| Entry::link(&format!("usr/sbin/{family}{verb}"), "xtables-nft-multi")),
+            ["", "-save", "-restore"].map(|verb| Entry::link(&format!("usr/sbin/{family}{verb}"), "xtables-nft-multi")),
         );
     }
     ImageSpec {

@@ -62,19 +62,19 @@ impl fmt::Display for Digest {
 
 /// Passes bytes on and hashes them on the way.
 #[derive(Debug)]
-pub struct HashingWriter<W> {
+pub(crate) struct HashingWriter<W> {
     inner: W,
     hasher: Sha256,
 }
 
 impl<W: Write> HashingWriter<W> {
     /// Starts with no bytes hashed.
-    pub fn new(inner: W) -> Self {
+    pub(crate) fn new(inner: W) -> Self {
         Self { inner, hasher: Sha256::new() }
     }
 
     /// The writer and the digest of all that went through.
-    pub fn finish(self) -> (W, Digest) {
+    pub(crate) fn finish(self) -> (W, Digest) {
         (self.inner, Digest::finish(self.hasher))
     }
 }

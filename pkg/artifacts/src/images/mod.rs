@@ -10,6 +10,9 @@ pub(crate) mod control_plane;
 mod digest;
 mod spec;
 
-pub use archive::{WrittenImage, write_archive};
-pub use digest::{Digest, HashingWriter};
-pub use spec::{Content, Entry, ImageSpec, RunConfig};
+pub(crate) use self::{
+    archive::{WrittenImage, write_archive},
+    digest::HashingWriter,
+    spec::{Content, Entry, ImageSpec, RunConfig},
+};
+pub use digest::Digest;

@@ -12,7 +12,8 @@ use crate::{
 /// Raised when the way of assembling changes in a manner that no other part of the key shows.
 const FORMAT: &str = "1";
 
-const ASSEMBLE: &str = include_str!("../../../../deploy/node/build/assemble");
+/// The script that puts the tree together.
+pub(super) const ASSEMBLE: &str = include_str!("../../../../deploy/node/build/assemble");
 
 /// skiff's agent: one static binary.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,15 +40,6 @@ impl Agent {
     pub fn image(&self) -> String {
         control_plane::agent_reference(&self.digest)
     }
-}
-
-/// Where Kubernetes' files lie once a source has delivered them.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KubernetesFiles {
-    /// Folder with kubeadm, kubelet, kubectl, the control plane's programs, kube-proxy and `pause`.
-    pub programs: PathBuf,
-    /// A root tree with etcd and the libraries it loads.
-    pub etcd: PathBuf,
 }
 
 /// A node image to be made.
@@ -101,11 +93,6 @@ pub fn node_image_key(spec: &NodeImageSpec) -> String {
     ]
     .join("\0");
     Digest::of(parts.as_bytes()).short(16).to_owned()
-}
-
-/// The script that puts the tree together.
-pub(super) fn assemble_script() -> &'static str {
-    ASSEMBLE
 }
 
 #[cfg(test)]

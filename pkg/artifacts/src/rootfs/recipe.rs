@@ -26,20 +26,21 @@ pub(crate) fn base_key() -> Digest {
 
 /// The arguments of mmdebstrap that write Debian's part to `tar`.
 ///
-/// `sources` is a sources.list of the wanted suite; `scratch` is a folder for temporary files.
-pub(crate) fn mmdebstrap(sources: &Path, tar: &Path) -> Vec<String> {
+/// `mode` is `root`, or `unshare` for everybody else; `sources` is a file of apt sources for the
+/// suite; `proxies` are lines of apt configuration.
+pub(crate) fn mmdebstrap(mode: &str, sources: &Path, proxies: &[String], tar: &Path) -> Vec<String> {
     let packages: Vec<&str> = lines(PACKAGES).collect();
     let mut argv: Vec<String> = vec![
         "mmdebstrap".to_owned(),
+        format!("--mode={mode}"),
         "--variant=minbase".to_owned(),
-        // The host may be without a locale and without a terminal.
-        "--quiet".to_owned(),
         "--format=tar".to_owned(),
         format!("--include={}", packages.join(",")),
         r#"--aptopt=APT::Install-Recommends "false""#.to_owned(),
         format!("--setup-hook={SETUP}"),
         format!("--customize-hook={FINISH}"),
     ];
+    argv.extend(proxies.iter().map(|line| format!("--aptopt={}", line.trim_end_matches(';'))));
     argv.extend(lines(EXCLUDES).map(|glob| format!("--dpkgopt=path-exclude={glob}")));
     argv.extend([SUITE.to_owned(), tar.display().to_string(), sources.display().to_string()]);
     argv
@@ -64,10 +65,15 @@ mod tests {
 
     #[test]
     fn mmdebstrap_gets_every_package_and_every_exclude() {
-        let argv = mmdebstrap(Path::new("/s/list"), Path::new("/o/base.tar"));
+        let proxy = "Acquire::http::Proxy \"http://proxy.test:3128\";".to_owned();
+        let argv = mmdebstrap("root", Path::new("/s/list"), &[proxy], Path::new("/o/base.tar"));
+        assert!(argv.contains(&"--aptopt=Acquire::http::Proxy \"http://proxy.test:3128\"".to_owned()), "{argv:?}");
         let include = argv.iter().find_map(|arg| arg.strip_prefix("--include=")).unwrap();
         assert!(lines(PACKAGES).all(|name| include.split(',').any(|word| word == name)));
-        assert_eq!(argv.iter().filter(|arg| arg.starts_with("--dpkgopt=path-exclude=/")).count(), lines(EXCLUDES).count());
+        assert_eq!(
+            argv.iter().filter(|arg| arg.starts_with("--dpkgopt=path-exclude=/")).count(),
+            lines(EXCLUDES).count()
+        );
         assert_eq!(argv[argv.len() - 3..], ["bookworm", "/o/base.tar", "/s/list"]);
     }
 }

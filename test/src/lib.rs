@@ -1,1 +1,14 @@
-//! The harness and the end-to-end tests.
+//! The harness of the end-to-end tests: the real binary, real clusters, nothing left behind.
+//!
+//! A test makes a [`Sandbox`]: a skiff home, a kubeconfig and cluster names of its own, so that
+//! tests run beside each other and beside the clusters of whoever runs them. When it goes out of
+//! scope its clusters are deleted and whatever they left behind fails the test.
+
+mod command;
+mod leak;
+mod sandbox;
+mod wait;
+
+pub use command::Finished;
+pub use sandbox::{Cluster, Sandbox};
+pub use wait::eventually;

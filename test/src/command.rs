@@ -1,0 +1,73 @@
+//! Running programs in tests.
+
+use std::{fmt, process::Command};
+
+use serde_json::Value;
+
+/// A program that ended.
+pub struct Finished {
+    line: String,
+    /// Its exit code; 128 + the signal's number if a signal ended it.
+    pub code: i32,
+    /// What it wrote to its standard output.
+    pub stdout: String,
+    /// What it wrote to its standard error.
+    pub stderr: String,
+}
+
+impl Finished {
+    /// Runs a command to its end.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn of(command: &mut Command) -> Self {
+        use std::os::unix::process::ExitStatusExt as _;
+        let line = format!("{command:?}");
+        let output = command.output().unwrap_or_else(|error| panic!("cannot run {line}: {error}"));
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let code = output.status.code().or(output.status.signal().map(|signal| 128 + signal)).unwrap_or(-1);
+        Self { line, code, stdout: text(&output.stdout), stderr: text(&output.stderr) }
+    }
+
+    /// Asserts that it succeeded.
+    ///
+    /// # Panics
+    /// When it did not.
+    #[must_use]
+    pub fn ok(self) -> Self {
+        self.code(0)
+    }
+
+    /// Asserts its exit code.
+    ///
+    /// # Panics
+    /// When it has another.
+    #[must_use]
+    pub fn code(self, code: i32) -> Self {
+        assert_eq!(self.code, code, "{self:?}");
+        self
+    }
+
+    /// Standard output without surrounding white space.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        self.stdout.trim()
+    }
+
+    /// Standard output as JSON.
+    ///
+    /// # Panics
+    /// When it is none.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+}
+
+impl fmt::Debug for Finished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { line, code, stdout, stderr } = self;
+        write!(f, "{line}\nended with {code}\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
+    }
+}

@@ -1,0 +1,170 @@
+//! A place of a test's own.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+};
+
+use tempfile::TempDir;
+
+use crate::{Finished, leak};
+
+/// A skiff home, a kubeconfig and the clusters made in them.
+pub struct Sandbox {
+    folder: TempDir,
+    clusters: Mutex<Vec<String>>,
+}
+
+/// A cluster's name in a sandbox; whether there is such a cluster is the test's affair.
+pub struct Cluster<'a> {
+    sandbox: &'a Sandbox,
+    /// The name.
+    pub name: String,
+}
+
+impl Default for Sandbox {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Sandbox {
+    /// An empty sandbox.
+    ///
+    /// # Panics
+    /// When no temporary folder can be made.
+    #[must_use]
+    pub fn new() -> Self {
+        let folder = tempfile::Builder::new().prefix("skiff-test-").tempdir().expect("a temporary folder");
+        Self { folder, clusters: Mutex::default() }
+    }
+
+    /// A cluster name that no other test and no other run has.
+    #[must_use]
+    pub fn cluster(&self) -> Cluster<'_> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("t{}-{count}", std::process::id());
+        self.clusters.lock().unwrap_or_else(PoisonError::into_inner).push(name.clone());
+        Cluster { sandbox: self, name }
+    }
+
+    /// The sandbox's folder, for files of the test's own.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The skiff home.
+    #[must_use]
+    pub fn home(&self) -> PathBuf {
+        self.path().join("home")
+    }
+
+    /// The kubeconfig.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.path().join("kubeconfig")
+    }
+
+    /// The binary under test, with the sandbox's environment and nothing to read.
+    #[must_use]
+    pub fn skiff(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        for (name, _) in env::vars().filter(|(name, _)| name.starts_with("SKIFF_") && name != "SKIFF_CACHE") {
+            command.env_remove(name);
+        }
+        command.args(args).env("SKIFF_HOME", self.home()).env("KUBECONFIG", self.kubeconfig()).stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the binary under test to its end.
+    #[must_use]
+    pub fn run(&self, args: &[&str]) -> Finished {
+        Finished::of(&mut self.skiff(args))
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        let clusters = std::mem::take(&mut *self.clusters.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut problems = Vec::new();
+        for name in clusters {
+            let deleted = self.run(&["delete", "-p", &name]);
+            if deleted.code != 0 {
+                problems.push(format!("{deleted:?}"));
+            }
+            problems.extend(leak::remains(&name));
+            let kubeconfig = fs::read_to_string(self.kubeconfig()).unwrap_or_default();
+            if kubeconfig.contains(&name) {
+                problems.push(format!("the kubeconfig still speaks of {name}"));
+            }
+            let profile = self.home().join("profiles").join(&name);
+            if profile.exists() {
+                problems.push(format!("{} is still there", profile.display()));
+            }
+        }
+        // A test that failed already keeps its own reason.
+        assert!(problems.is_empty() || thread::panicking(), "left behind:\n{}", problems.join("\n"));
+    }
+}
+
+impl Cluster<'_> {
+    /// Runs `skiff VERB -p NAME ARGS…` to its end.
+    #[must_use]
+    pub fn run(&self, verb: &str, args: &[&str]) -> Finished {
+        Finished::of(&mut self.skiff(verb, args))
+    }
+
+    /// `skiff VERB -p NAME ARGS…`, not yet started.
+    #[must_use]
+    pub fn skiff(&self, verb: &str, args: &[&str]) -> Command {
+        self.sandbox.skiff(&[&[verb, "-p", &self.name], args].concat())
+    }
+
+    /// Runs kubectl against the cluster.
+    #[must_use]
+    pub fn kubectl(&self, args: &[&str]) -> Finished {
+        Finished::of(&mut self.kubectl_command(args))
+    }
+
+    /// kubectl against the cluster, not yet started.
+    #[must_use]
+    pub fn kubectl_command(&self, args: &[&str]) -> Command {
+        self.skiff("kubectl", &[&["--"], args].concat())
+    }
+
+    /// Applies manifests.
+    ///
+    /// # Panics
+    /// When the cluster does not take them.
+    pub fn apply(&self, manifests: &str) {
+        let file = self.sandbox.path().join(format!("{}-{}.yaml", self.name, manifests.len()));
+        fs::write(&file, manifests).expect("a manifest file");
+        let _ = self.kubectl(&["apply", "-f", &file.to_string_lossy()]).ok();
+    }
+
+    /// The sandbox it lives in.
+    #[must_use]
+    pub fn sandbox(&self) -> &Sandbox {
+        self.sandbox
+    }
+}
+
+/// The release binary that `make build` made; `SKIFF_BIN` names another.
+fn binary() -> PathBuf {
+    if let Some(path) = env::var_os("SKIFF_BIN") {
+        return path.into();
+    }
+    let target = Path::new(env!("CARGO_MANIFEST_DIR")).join("../target");
+    let host = format!("{}-unknown-linux-gnu", env::consts::ARCH);
+    let path = target.join(host).join("release/skiff");
+    assert!(path.exists(), "{} is missing: run `make build` first", path.display());
+    path
+}

@@ -1,0 +1,113 @@
+//! Every driver behind one type, so that the rest of skiff is compiled once.
+
+use std::path::{Path, PathBuf};
+
+use skiff_config::{ClusterName, NodeName};
+use skiff_driver::{
+    Capabilities, Driver, DriverKind, Endpoints, ImageInfo, NetworkRequest, NodeImage, NodeImages, NodeNetwork,
+    NodeSpec, NodeStatus,
+};
+use skiff_driver_docker::DockerDriver;
+use skiff_report::{Diagnose, Reason, Reporter};
+use thiserror::Error;
+
+/// What went wrong in one of the drivers.
+#[derive(Debug, Error)]
+pub enum DriverError {
+    /// In Docker's.
+    #[error(transparent)]
+    Docker(#[from] skiff_driver_docker::Error),
+}
+
+impl Diagnose for DriverError {
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Docker(error) => error.reason(),
+        }
+    }
+}
+
+/// One of the drivers there are.
+#[derive(Debug)]
+pub enum AnyDriver {
+    /// Containers of a Docker Engine.
+    Docker(DockerDriver),
+}
+
+/// Calls a method of whichever driver it is.
+macro_rules! each {
+    ($self:ident, $driver:ident => $call:expr) => {
+        match $self {
+            AnyDriver::Docker($driver) => Ok($call.await?),
+        }
+    };
+}
+
+impl Driver for AnyDriver {
+    type Error = DriverError;
+
+    fn kind(&self) -> DriverKind {
+        match self {
+            Self::Docker(driver) => driver.kind(),
+        }
+    }
+
+    async fn check(&self) -> Result<Capabilities, DriverError> {
+        each!(self, driver => driver.check())
+    }
+
+    async fn ensure_network(&self, request: &NetworkRequest) -> Result<NodeNetwork, DriverError> {
+        each!(self, driver => driver.ensure_network(request))
+    }
+
+    async fn create(&self, spec: &NodeSpec, reporter: &dyn Reporter) -> Result<(), DriverError> {
+        each!(self, driver => driver.create(spec, reporter))
+    }
+
+    async fn start(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), DriverError> {
+        each!(self, driver => driver.start(cluster, node))
+    }
+
+    async fn stop(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), DriverError> {
+        each!(self, driver => driver.stop(cluster, node))
+    }
+
+    async fn delete(&self, cluster: &ClusterName, node: &NodeName, keep_data: bool) -> Result<(), DriverError> {
+        each!(self, driver => driver.delete(cluster, node, keep_data))
+    }
+
+    async fn delete_remains(&self, cluster: &ClusterName) -> Result<(), DriverError> {
+        each!(self, driver => driver.delete_remains(cluster))
+    }
+
+    async fn list(&self, cluster: Option<&ClusterName>) -> Result<Vec<NodeStatus>, DriverError> {
+        each!(self, driver => driver.list(cluster))
+    }
+
+    async fn endpoints(&self, cluster: &ClusterName, node: &NodeName) -> Result<Endpoints, DriverError> {
+        each!(self, driver => driver.endpoints(cluster, node))
+    }
+
+    async fn collect_logs(
+        &self,
+        cluster: &ClusterName,
+        node: &NodeName,
+        folder: &Path,
+    ) -> Result<Vec<PathBuf>, DriverError> {
+        each!(self, driver => driver.collect_logs(cluster, node, folder))
+    }
+}
+
+impl NodeImages for AnyDriver {
+    async fn import_image(&self, image: &NodeImage, reporter: &dyn Reporter) -> Result<(), DriverError> {
+        each!(self, driver => driver.import_image(image, reporter))
+    }
+
+    async fn list_images(&self) -> Result<Vec<ImageInfo>, DriverError> {
+        each!(self, driver => driver.list_images())
+    }
+
+    async fn remove_image(&self, key: &str) -> Result<(), DriverError> {
+        each!(self, driver => driver.remove_image(key))
+    }
+}

@@ -16,6 +16,9 @@ const CLUSTER: &str = "cluster.yaml";
 /// What happened during the last command that changed the cluster.
 const EVENTS: &str = "events.json";
 
+/// The folder of a cluster's logs.
+const LOGS: &str = "logs";
+
 /// One profile as found in the skiff home. A damaged one does not hide the others.
 #[derive(Debug)]
 pub struct ProfileEntry {
@@ -35,7 +38,7 @@ impl Store {
     /// Where a cluster's logs go.
     #[must_use]
     pub fn profile_logs_dir(&self, name: &ClusterName) -> PathBuf {
-        self.profile_dir(name).join("logs")
+        self.profile_dir(name).join(LOGS)
     }
 
     /// The private key for ssh into a cluster's nodes.
@@ -148,6 +151,20 @@ impl Store {
         Ok(path)
     }
 
+    /// Writes files into a profile as [`write_file`](Self::write_file) does, in the order given, but
+    /// waits for the disk only once.
+    ///
+    /// # Errors
+    /// When one cannot be written; it and those after it are as they were then.
+    pub fn write_files<'a>(
+        &self,
+        name: &ClusterName,
+        files: impl IntoIterator<Item = (&'a str, &'a [u8])>,
+    ) -> Result<(), StoreError> {
+        let files = files.into_iter().map(|(file, bytes)| Ok((self.inside(name, file)?, bytes)));
+        atomic::write_all(files.collect::<Result<Vec<_>, StoreError>>()?)
+    }
+
     /// Reads a file of a profile; `None` if it is absent.
     ///
     /// # Errors
@@ -179,12 +196,15 @@ impl Store {
     /// # Errors
     /// When it cannot be written.
     pub fn append_event(&self, name: &ClusterName, line: &str) -> Result<(), StoreError> {
-        let path = self.profile_dir(name).join(EVENTS);
-        let mut options = OpenOptions::new();
-        let file = options.append(true).create(true).mode(0o600).open(&path);
-        // One call a line, so that lines of two processes do not mix.
-        file.and_then(|mut file| file.write_all(format!("{}\n", line.trim_end()).as_bytes()))
-            .map_err(|source| StoreError::Write { path, source })
+        append(self.inside(name, EVENTS)?, &format!("{}\n", line.trim_end()))
+    }
+
+    /// Adds text to a file among a cluster's logs.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn append_log(&self, name: &ClusterName, file: &str, text: &str) -> Result<(), StoreError> {
+        append(self.inside(name, &format!("{LOGS}/{file}"))?, text)
     }
 
     /// The events of a cluster's log, oldest first; none if there is no log.
@@ -197,4 +217,11 @@ impl Store {
         // A line without its end is one whose writer was killed.
         Ok(text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect())
     }
+}
+
+fn append(path: PathBuf, text: &str) -> Result<(), StoreError> {
+    atomic::make_folder(path.parent().unwrap_or(Path::new("/")))?;
+    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path);
+    // One call, so that what two processes write does not mix.
+    file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(|source| StoreError::Write { path, source })
 }

@@ -53,6 +53,12 @@ fn a_profile_is_read_back_as_written_and_removed_without_a_trace() {
     file.spec.cpus = Some("2".to_owned());
     store.save(&file).unwrap();
     store.write_file(&name("dev"), "pki/ca.key", b"secret").unwrap();
+    store.write_files(&name("dev"), [("pki/a", &b"1"[..]), ("b", b"2")]).unwrap();
+    assert_eq!(store.read_file(&name("dev"), "pki/a").unwrap().unwrap(), b"1");
+    assert_eq!(store.read_file(&name("dev"), "b").unwrap().unwrap(), b"2");
+    store.append_log(&name("dev"), "kubeadm.log", "one\n").unwrap();
+    store.append_log(&name("dev"), "kubeadm.log", "two\n").unwrap();
+    assert_eq!(store.read_file(&name("dev"), "logs/kubeadm.log").unwrap().unwrap(), b"one\ntwo\n");
     store.start_events(&name("dev")).unwrap();
     store.append_event(&name("dev"), "{}").unwrap();
     assert_eq!(store.load(&name("dev")).unwrap(), Some(file));

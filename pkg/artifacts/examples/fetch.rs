@@ -1,7 +1,7 @@
-//! Fetches an artifact set and says what is going on: `fetch CACHE [VERSION] [debian]`.
+//! Fetches an artifact set and says what is going on: `fetch CACHE [VERSION [SOURCE [MIRROR [KEYRING]]]]`.
 #![expect(clippy::print_stdout, reason = "an example program prints")]
 
-use std::{process::ExitCode, time::Instant};
+use std::{path::PathBuf, process::ExitCode, time::Instant};
 
 use skiff_artifacts::{AnySource, ArtifactSource, DebianOptions, DebianSource, Stamp};
 use skiff_report::{Diagnose, Event, Reporter};
@@ -18,7 +18,7 @@ impl Reporter for Lines {
 async fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let Some(cache) = arguments.next() else {
-        println!("usage: fetch CACHE [VERSION] [debian]");
+        println!("usage: fetch CACHE [VERSION [auto|debian [MIRROR [KEYRING]]]]");
         return ExitCode::FAILURE;
     };
     let version = arguments.next().map_or_else(|| Ok(Default::default()), |text| text.parse());
@@ -26,9 +26,14 @@ async fn main() -> ExitCode {
         println!("that is no Kubernetes version");
         return ExitCode::FAILURE;
     };
-    let options = DebianOptions { cache: cache.into(), mirror: None, keyring: None, stamp: Stamp::AnyPatch };
-    let debian = DebianSource::new(options);
-    let source = if arguments.next().is_some() { AnySource::Debian(debian) } else { AnySource::Auto(debian) };
+    let choice = arguments.next();
+    let debian = DebianSource::new(DebianOptions {
+        cache: cache.into(),
+        mirror: arguments.next(),
+        keyring: arguments.next().map(PathBuf::from),
+        stamp: Stamp::AnyPatch,
+    });
+    let source = if choice.as_deref() == Some("debian") { AnySource::Debian(debian) } else { AnySource::Auto(debian) };
     let started = Instant::now();
     match source.fetch(&version, &Lines(started)).await {
         Ok(set) => {

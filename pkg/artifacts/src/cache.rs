@@ -25,8 +25,10 @@ pub(crate) struct Cache {
 }
 
 impl Cache {
+    /// A cache in this folder, made absolute: some commands run elsewhere.
     pub(crate) fn new(root: impl Into<PathBuf>) -> Self {
-        Self { root: root.into() }
+        let root = root.into();
+        Self { root: std::path::absolute(&root).unwrap_or(root) }
     }
 
     /// A folder of the cache, which need not exist.

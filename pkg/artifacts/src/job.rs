@@ -37,7 +37,18 @@ pub(crate) struct Job {
 impl Job {
     /// A command that the kernel kills when skiff ends, even by `kill -9`.
     pub(crate) fn new<S: Into<OsString>>(stage: impl Into<String>, argv: impl IntoIterator<Item = S>) -> Self {
-        let mut full: Vec<OsString> = ["setpriv", "--pdeathsig", "KILL", "--"].map(Into::into).into();
+        Self::through(stage, &[], argv)
+    }
+
+    /// The same, started by another program. A user namespace has to be entered in this way: the
+    /// kernel forgets the signal when a process gets new credentials.
+    pub(crate) fn through<S: Into<OsString>>(
+        stage: impl Into<String>,
+        starter: &[&str],
+        argv: impl IntoIterator<Item = S>,
+    ) -> Self {
+        let words = starter.iter().chain(&["setpriv", "--pdeathsig", "KILL", "--"]);
+        let mut full: Vec<OsString> = words.map(Into::into).collect();
         full.extend(argv.into_iter().map(Into::into));
         Self { stage: stage.into(), argv: full, env: vec![("LC_ALL", "C".into())], folder: None }
     }

@@ -152,6 +152,12 @@ impl ArtifactSet {
         dir.join(MANIFEST).exists()
     }
 
+    /// The set in a folder that this process has just sealed.
+    pub(crate) fn sealed(dir: &Path) -> Result<Self, ArtifactError> {
+        let missing = || ArtifactError::io("find", dir)(io::ErrorKind::NotFound.into());
+        Manifest::read(dir)?.ok_or_else(missing)?.into_set(dir)
+    }
+
     /// Opens the set in a folder and verifies every file; `None` if there is none.
     ///
     /// A set that fails is put out of use, so that the next run makes it anew.
@@ -159,20 +165,14 @@ impl ArtifactSet {
     /// # Errors
     /// When a file is missing or differs from the manifest, or the manifest cannot be read.
     pub fn open(dir: &Path) -> Result<Option<Self>, ArtifactError> {
-        let path = dir.join(MANIFEST);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(ArtifactError::io("read", &path)(error)),
+        let opened = match Manifest::read(dir) {
+            Ok(None) => return Ok(None),
+            Ok(Some(manifest)) => manifest.verify(dir).and_then(|()| manifest.into_set(dir)),
+            Err(error) => Err(error),
         };
-        let opened = serde_json::from_slice::<Manifest>(&text)
-            .map_err(|source| ArtifactError::Manifest { path: path.clone(), source })
-            .and_then(|manifest| {
-                manifest.verify(dir)?;
-                manifest.into_set(dir)
-            });
-        if opened.is_err() {
+        if let Err(ArtifactError::Corrupt { .. } | ArtifactError::Manifest { .. }) = opened {
             // Without its manifest the folder no longer counts as a set.
+            let path = dir.join(MANIFEST);
             let _ = fs::rename(&path, path.with_extension("json.bad"));
         }
         opened.map(Some)
@@ -180,6 +180,17 @@ impl ArtifactSet {
 }
 
 impl Manifest {
+    fn read(dir: &Path) -> Result<Option<Self>, ArtifactError> {
+        let path = dir.join(MANIFEST);
+        match fs::read(&path) {
+            Ok(text) => {
+                serde_json::from_slice(&text).map(Some).map_err(|source| ArtifactError::Manifest { path, source })
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(ArtifactError::io("read", &path)(error)),
+        }
+    }
+
     /// Compares every file with its digest, on two threads: a set has several hundred megabytes.
     fn verify(&self, dir: &Path) -> Result<(), ArtifactError> {
         let check = |(name, expected): (&String, &String)| {

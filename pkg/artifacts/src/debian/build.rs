@@ -1,7 +1,8 @@
 //! The stages of the build, in order.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -102,7 +103,7 @@ impl Build {
 
     fn missing_space(&self) -> u64 {
         let missing = |path: PathBuf, space| if path.exists() { 0 } else { space };
-        let compile = if self.go_cache().join("complete").exists() { LINK_SPACE } else { COMPILE_SPACE };
+        let compile = if self.compiled().exists() { LINK_SPACE } else { COMPILE_SPACE };
         missing(self.builder(), BUILDER_SPACE) + missing(self.source(), SOURCE_SPACE) + compile
     }
 
@@ -153,16 +154,11 @@ impl Build {
 
     /// All programs, and the manifest that makes them a set.
     async fn make_set(&self, part: PathBuf, journal: &mut Journal<'_>) -> Result<(), ArtifactError> {
-        let sandbox = self.sandbox(&part)?.bind(self.source().join("tree"), "/go/src/k8s.io/kubernetes");
-        let version = self.version.to_string();
-        let arguments: Vec<&str> = [version.as_str()].into_iter().chain(COMPONENTS).collect();
-        let stage = format!("compiling Kubernetes {version}");
-        run(journal, sandbox.script(stage, "compile.sh", &arguments), COMPONENT_PACKAGES).await?;
+        self.compile(&part, journal).await?;
+        let sandbox = self.sandbox(&part)?;
         run(journal, sandbox.script("compiling pause", "pause.sh", &[]), f64::INFINITY).await?;
         run(journal, sandbox.script("collecting etcd", "etcd.sh", &[]), f64::INFINITY).await?;
         cache::remove(&part.join("tmp"))?;
-        let complete = self.go_cache().join("complete");
-        fs::write(&complete, "").map_err(ArtifactError::io("write", complete))?;
         let identity = Identity {
             source: SourceKind::Debian,
             version: self.version.clone(),
@@ -171,6 +167,32 @@ impl Build {
             inputs: read_inputs(&self.builder())?,
         };
         tokio::task::spawn_blocking(move || ArtifactSet::seal(&part, identity)).await.map_err(ArtifactError::Aborted)?
+    }
+
+    /// Compiles the components. Go prints each package that is not in its cache yet; the names are
+    /// kept beside the cache, so that a resumed build shows how far it really is.
+    async fn compile(&self, part: &Path, journal: &mut Journal<'_>) -> Result<(), ArtifactError> {
+        let sandbox = self.sandbox(part)?.bind(self.source().join("tree"), "/go/src/k8s.io/kubernetes");
+        let version = self.version.to_string();
+        let arguments: Vec<&str> = [version.as_str()].into_iter().chain(COMPONENTS).collect();
+        let stage = format!("compiling Kubernetes {version}");
+        let path = self.compiled();
+        let mut compiled = fs::read_to_string(&path).unwrap_or_default().lines().count() as f64;
+        let open = File::options().append(true).create(true).open(&path);
+        let mut record = open.map_err(ArtifactError::io("open", &path))?;
+        let job = sandbox.script(stage, "compile.sh", &arguments);
+        let result = journal.run(job, |package| {
+            compiled += 1.0;
+            // Only the progress shown depends on it.
+            let _ = writeln!(record, "{package}");
+            Some(f64::min(compiled / COMPONENT_PACKAGES, 0.99))
+        });
+        Ok(result.await??)
+    }
+
+    /// The names of the packages in Go's cache.
+    fn compiled(&self) -> PathBuf {
+        self.go_cache().join("compiled.txt")
     }
 
     /// The builder root with a stage's folder as `/out`.

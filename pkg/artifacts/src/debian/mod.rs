@@ -155,8 +155,7 @@ impl ArtifactSource for DebianSource {
         sandbox::check().await?;
         let mirror = if build.has_sources() { None } else { Some(self.mirror().await?) };
         build.run(mirror.as_ref(), reporter).await?;
-        let set = Self::open(&build).await?;
-        set.ok_or_else(|| ArtifactError::io("find", build.set())(std::io::ErrorKind::NotFound.into()))
+        ArtifactSet::sealed(&build.set())
     }
 }
 

@@ -58,6 +58,12 @@ impl Sockets {
     pub(super) fn address(&self) -> SocketAddr {
         self.udp.local_addr().unwrap()
     }
+
+    /// The sockets themselves.
+    #[cfg(test)]
+    pub(super) fn into_parts(self) -> (UdpSocket, TcpListener) {
+        (self.udp, self.tcp)
+    }
 }
 
 /// Serves requests until the process ends.

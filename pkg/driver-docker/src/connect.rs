@@ -35,7 +35,7 @@ const ENGINES: [&str; 3] = ["dockerd", "systemd", "podman"];
 pub(crate) struct Contact {
     /// The client.
     pub(crate) docker: Docker,
-    /// The Engine shares this host's files and network.
+    /// The Engine was seen to run on this host, so files and routes of this host are the Engine's.
     pub(crate) local: bool,
     /// The Engine's process, where it can be told.
     pub(crate) engine_pid: Option<i32>,
@@ -49,7 +49,7 @@ pub(crate) async fn connect(host: &str) -> Result<Contact, Error> {
         let engine_pid = engine_pid(socket).await.map_err(|error| refused(socket, error))?;
         let docker = Docker::connect_with_unix(host, TIMEOUT, API_DEFAULT_VERSION)
             .map_err(|error| Error::NotRunning { host: host.to_owned(), source: Box::new(error) })?;
-        Ok(Contact { docker, local: cfg!(target_os = "linux"), engine_pid })
+        Ok(Contact { docker, local: engine_pid.is_some(), engine_pid })
     } else if host.starts_with("tcp://") || host.starts_with("http://") {
         let docker = Docker::connect_with_http(host, TIMEOUT, API_DEFAULT_VERSION)
             .map_err(|_| Error::UnsupportedHost { host: host.to_owned() })?;

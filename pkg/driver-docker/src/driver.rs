@@ -23,7 +23,7 @@ pub struct DockerDriver {
     pub(crate) docker: Docker,
     /// Where the Engine is, for a person.
     pub(crate) host: String,
-    /// The Engine shares this host's files and network.
+    /// The Engine was seen to run on this host, so files and routes of this host are the Engine's.
     pub(crate) local: bool,
     /// The Engine's process, where it can be told.
     pub(crate) engine_pid: Option<i32>,
@@ -37,7 +37,7 @@ impl DockerDriver {
     /// # Errors
     /// When Docker is not installed, not running, or out of reach for this user.
     pub async fn connect(host: Option<&str>) -> Result<Self, Error> {
-        let host = host.unwrap_or(DEFAULT_HOST);
+        let host = host.filter(|host| !host.is_empty()).unwrap_or(DEFAULT_HOST);
         let Contact { docker, local, engine_pid } = connect::connect(host).await?;
         Ok(Self { docker, host: host.to_owned(), local, engine_pid, privilege: OnceCell::new() })
     }

@@ -97,7 +97,7 @@ pub(crate) enum StartFailure {
 pub(crate) fn start(error: &EngineError) -> StartFailure {
     let text = message(error);
     let lower = text.to_ascii_lowercase();
-    let port = ["port is already allocated", "ports are not available", "bind: ", "failed to bind"];
+    let port = ["port is already allocated", "ports are not available", "failed to bind host port", "proxy: listen "];
     if port.iter().any(|sign| lower.contains(sign)) {
         StartFailure::Port(socket_address(&text))
     } else if lower.contains("address already in use") {

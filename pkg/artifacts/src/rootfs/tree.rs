@@ -40,6 +40,7 @@ const FILES: &[File] = files! {
     0o755 "usr/lib/skiff/entrypoint"
     0o755 "usr/lib/skiff/node-images"
     0o755 "usr/lib/skiff/node-setup"
+    0o644 "usr/lib/skiff/not-in-containers.conf"
     0o644 "usr/lib/sysctl.d/60-skiff-node.conf"
     0o644 "usr/lib/tmpfiles.d/skiff.conf"
 };

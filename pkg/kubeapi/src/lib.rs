@@ -1,1 +1,27 @@
 //! The Kubernetes API as skiff uses it: client, server-side apply, waits, kubeconfig.
+//!
+//! The only crate that knows kube and k8s-openapi; none of their types is public here. Every
+//! question has a deadline, and every wait that ends in vain says what stood in the way
+//! ([`Cause`]). [`kubeconfig`] edits the user's own file and is independent of the rest.
+
+mod apply;
+mod cause;
+mod client;
+mod deadline;
+mod error;
+mod exec;
+mod follow;
+pub mod kubeconfig;
+mod manifest;
+mod node;
+mod ready;
+mod trouble;
+mod wait;
+
+pub use cause::Cause;
+pub use client::{Access, Client, install_crypto_provider};
+pub use error::KubeError;
+pub use exec::ExecOutput;
+pub use node::NodeInfo;
+pub use trouble::Trouble;
+pub use wait::Condition;

@@ -1,0 +1,190 @@
+//! Commands in pods, over the API server's websocket.
+
+use std::time::Duration;
+
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Status};
+use kube::api::{Api, AttachParams, AttachedProcess};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::{
+    Cause, Client, KubeError, Trouble,
+    deadline::{Deadline, Rests},
+    follow::{Collection, Objects, Unmet},
+    trouble::Again,
+};
+
+/// With kube's default of one KiB a websocket frame is the unit of work; this is 3 times as fast.
+const BUFFER: usize = 1 << 20;
+
+/// What a command in a pod did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecOutput {
+    /// Its exit status.
+    pub status: i32,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+impl Client {
+    /// Runs a command in the first running pod of `namespace` that `selector` (`app=x,tier=y`)
+    /// matches, in its first container, without standard input. A ready pod is preferred.
+    ///
+    /// A command that ended is not run again, whatever its exit status; one whose connection broke is.
+    ///
+    /// # Errors
+    /// When there is no such pod, or the command cannot be started in it, or does not end, within `patience`.
+    pub async fn run_in_pod(
+        &self,
+        namespace: &str,
+        selector: &str,
+        argv: &[&str],
+        patience: Duration,
+    ) -> Result<ExecOutput, KubeError> {
+        let deadline = Deadline::after(patience);
+        let pods = Collection::labelled(format!("/api/v1/namespaces/{namespace}/pods"), selector);
+        let mut rests = Rests::new();
+        loop {
+            let pod = self.follow(pods.clone(), &deadline, first_running).await;
+            let pod = pod.map_err(|unmet| no_pod(namespace, selector, &deadline, unmet))?;
+            let trouble = match deadline.limit(deadline.left(), self.exec(namespace, &pod, argv)).await {
+                Ok(output) => return Ok(output),
+                Err(trouble) => trouble,
+            };
+            if is_hopeless(&trouble) || deadline.is_over() {
+                return Err(KubeError::Refused {
+                    object: format!("a command in pod {namespace}/{pod}"),
+                    source: trouble,
+                });
+            }
+            deadline.rest(rests.next()).await;
+        }
+    }
+
+    async fn exec(&self, namespace: &str, pod: &str, argv: &[&str]) -> Result<ExecOutput, Trouble> {
+        let api: Api<Pod> = Api::namespaced(self.kube.clone(), namespace);
+        let params = AttachParams::default()
+            .stdin(false)
+            .stdout(true)
+            .stderr(true)
+            .max_stdout_buf_size(BUFFER)
+            .max_stderr_buf_size(BUFFER);
+        let mut process = api.exec(pod, argv.iter().copied(), &params).await?;
+        let (stdout, stderr, status) =
+            tokio::join!(text(process.stdout()), text(process.stderr()), ending(&mut process),);
+        let status =
+            status.ok_or_else(|| Trouble::Unreachable { detail: "the connection to the pod broke".to_owned() })?;
+        Ok(ExecOutput { status: exit_status(&status)?, stdout, stderr })
+    }
+}
+
+/// True if another try will not do better. A container that is being replaced answers 404, and a
+/// kubelet that is starting answers 403 and 500.
+fn is_hopeless(trouble: &Trouble) -> bool {
+    let no_program = |message: &str| message.contains("executable file not found") || message.contains("no such file");
+    match trouble {
+        Trouble::Answer { message, .. } if no_program(message) => true,
+        trouble => trouble.again() == Again::No && trouble.code() != Some(404),
+    }
+}
+
+async fn ending(process: &mut AttachedProcess) -> Option<Status> {
+    process.take_status()?.await
+}
+
+/// All that a stream brings. A broken stream ends like a whole one: the status tells the difference.
+async fn text(stream: Option<impl AsyncRead + Unpin>) -> String {
+    let mut bytes = Vec::new();
+    if let Some(mut stream) = stream {
+        let _ = stream.read_to_end(&mut bytes).await;
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The exit status inside the API's own status, which calls every other status than 0 a failure.
+fn exit_status(status: &Status) -> Result<i32, Trouble> {
+    if status.status.as_deref() == Some("Success") {
+        return Ok(0);
+    }
+    let causes = status.details.as_ref().and_then(|details| details.causes.as_deref()).unwrap_or_default();
+    let code = causes.iter().find(|cause| cause.reason.as_deref() == Some("ExitCode"));
+    code.and_then(|cause| cause.message.as_deref()?.parse().ok()).ok_or_else(|| Trouble::Answer {
+        code: status.code.and_then(|code| u16::try_from(code).ok()).unwrap_or(500),
+        reason: status.reason.clone().unwrap_or_default(),
+        message: status.message.clone().unwrap_or_default(),
+    })
+}
+
+/// The name of a pod that can take a command: the first ready one, or else the first running one.
+fn first_running(pods: &Objects<Pod>) -> Option<String> {
+    let running = || {
+        pods.values().filter(|pod| {
+            let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
+            phase == Some("Running") && pod.metadata.deletion_timestamp.is_none()
+        })
+    };
+    let pod = running().find(|pod| crate::wait::pod_is_ready(pod)).or_else(|| running().next())?;
+    pod.metadata.name.clone()
+}
+
+fn no_pod(namespace: &str, selector: &str, deadline: &Deadline, unmet: Unmet<Pod>) -> KubeError {
+    let cause = match unmet.trouble {
+        Some(trouble) => Cause::Api(trouble),
+        None => {
+            let evidence = crate::cause::Evidence::of(unmet.objects.into_values().collect());
+            let absent = || Cause::Absent { what: format!("a pod with {selector} in {namespace}") };
+            crate::cause::of_pods(&evidence, None).unwrap_or_else(absent)
+        }
+    };
+    let what = format!("a running pod with {selector} in {namespace}");
+    KubeError::NotInTime { what, waited: deadline.patience(), cause: Some(cause) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn status(value: serde_json::Value) -> Status {
+        serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn success_is_status_zero() {
+        assert_eq!(exit_status(&status(json!({ "status": "Success" }))), Ok(0));
+    }
+
+    #[test]
+    fn other_exit_statuses_are_read_from_the_causes() {
+        let failed = status(json!({
+            "status": "Failure", "reason": "NonZeroExitCode",
+            "details": { "causes": [{ "reason": "ExitCode", "message": "42" }] }
+        }));
+        assert_eq!(exit_status(&failed), Ok(42));
+    }
+
+    #[test]
+    fn a_command_that_never_started_is_not_an_exit_status() {
+        let failed = status(json!({ "status": "Failure", "reason": "InternalError", "message": "no such container" }));
+        let trouble = exit_status(&failed).unwrap_err();
+        assert_eq!(trouble.to_string(), "no such container (HTTP 500)");
+    }
+
+    #[test]
+    fn a_ready_pod_is_preferred_and_a_leaving_one_ignored() {
+        let pod = |name: &str, ready: &str, leaving: bool| -> (String, Pod) {
+            let mut metadata = json!({ "name": name });
+            if leaving {
+                metadata["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+            }
+            let status = json!({ "phase": "Running", "conditions": [{ "type": "Ready", "status": ready }] });
+            (name.to_owned(), serde_json::from_value(json!({ "metadata": metadata, "status": status })).unwrap())
+        };
+        let pods = [pod("a", "True", true), pod("b", "False", false), pod("c", "True", false)];
+        assert_eq!(first_running(&pods.clone().into()), Some("c".to_owned()));
+        assert_eq!(first_running(&pods[..2].iter().cloned().collect()), Some("b".to_owned()));
+        assert_eq!(first_running(&Objects::new()), None);
+    }
+}

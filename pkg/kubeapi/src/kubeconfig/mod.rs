@@ -1,0 +1,161 @@
+//! The user's kubeconfig: entries of skiff's clusters beside everybody else's.
+//!
+//! Files are edited as trees, under the lock that kubectl honours, and replaced in one step. What is
+//! not skiff's stays: unknown fields, other entries, links, owners, modes. Comments do not survive,
+//! as with kubectl. Files that cannot be read as kubeconfig are left alone.
+//!
+//! All functions block for the time of a few file operations, and up to 10 s while somebody else has
+//! the lock. `paths` are the files of `$KUBECONFIG`, in order; they need not exist.
+
+mod document;
+mod entry;
+mod file;
+mod lock;
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+
+use jiff::Zoned;
+
+use crate::KubeError;
+use document::{Document, Part};
+pub use entry::{Credentials, Entry};
+
+/// Where a merged entry is now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Merged {
+    /// The file that has it.
+    pub file: PathBuf,
+    /// Whether a file was written.
+    pub changed: bool,
+    /// Whether the entry is the current context.
+    pub current: bool,
+}
+
+/// Writes cluster, user and context of one name, and makes them the current context if `set_current`.
+/// Edits the first file that has an entry of that name, else the first that exists, else makes the
+/// first. Fields that skiff does not set, such as the context's namespace, stay. Nothing is written
+/// when nothing changes.
+///
+/// # Errors
+/// When a file cannot be read, locked or written, is no kubeconfig, or has an entry of that name that
+/// is not skiff's.
+pub fn merge(paths: &[PathBuf], entry: &Entry, set_current: bool) -> Result<Merged, KubeError> {
+    let documents = load_all(paths)?;
+    let (file, _) = documents
+        .iter()
+        .find(|(_, document)| Part::ALL.into_iter().any(|part| document.body(part, &entry.name).is_some()))
+        .or_else(|| documents.iter().find(|(path, _)| path.exists()))
+        .or_else(|| documents.first())
+        .ok_or_else(|| no_path())?;
+    let current_file = current_file(&documents).unwrap_or(file);
+    let now = Zoned::now();
+    let mut changed = file::edit(file, |document| {
+        entry::merge(document, file, entry, &now)?;
+        if set_current && current_file == file {
+            document.set_current_context(&entry.name);
+        }
+        Ok(())
+    })?;
+    if set_current && current_file != file {
+        changed |= file::edit(current_file, |document| {
+            document.set_current_context(&entry.name);
+            Ok(())
+        })?;
+    }
+    let current = current_context(paths)?.is_some_and(|current| current == entry.name);
+    Ok(Merged { file: file.clone(), changed, current })
+}
+
+/// Removes cluster, user and context of one name from all files, where they are skiff's. A current
+/// context of that name is reset, unless somebody else's context has the name. Returns whether there
+/// was anything to do.
+///
+/// # Errors
+/// When a file cannot be read, locked or written, or is no kubeconfig. All other files are done then.
+pub fn remove(paths: &[PathBuf], name: &str) -> Result<bool, KubeError> {
+    let mut failure = None;
+    let mut removed = false;
+    let mut each = |edit: &mut dyn FnMut(&mut Document)| {
+        let mut any = false;
+        for path in paths {
+            let edited = file::edit(path, |document| {
+                edit(document);
+                Ok(())
+            });
+            match edited {
+                Ok(changed) => any |= changed,
+                Err(error) => failure = failure.take().or(Some(error)),
+            }
+        }
+        any
+    };
+    if each(&mut |document| entry::remove(document, name)) {
+        removed = true;
+    }
+    let mut context_left = false;
+    each(&mut |document| context_left |= document.body(Part::Context, name).is_some());
+    if removed && !context_left {
+        each(&mut |document| {
+            if document.current_context() == Some(name) {
+                document.set_current_context("");
+            }
+        });
+    }
+    failure.map_or(Ok(removed), Err)
+}
+
+/// The server that the context of that name leads to, if there is one.
+///
+/// # Errors
+/// When a file cannot be read or is no kubeconfig.
+pub fn endpoint_of(paths: &[PathBuf], name: &str) -> Result<Option<String>, KubeError> {
+    let documents = load_all(paths)?;
+    let first = |part: Part, name: &str| documents.iter().find_map(|(_, document)| document.body(part, name));
+    let text = |body: &serde_yaml::Mapping, key: &str| body.get(key)?.as_str().map(str::to_owned);
+    Ok(first(Part::Context, name)
+        .and_then(|context| text(context, "cluster"))
+        .and_then(|cluster| first(Part::Cluster, &cluster))
+        .and_then(|cluster| text(cluster, "server")))
+}
+
+/// The current context, if there is one.
+///
+/// # Errors
+/// When a file cannot be read or is no kubeconfig.
+pub fn current_context(paths: &[PathBuf]) -> Result<Option<String>, KubeError> {
+    let documents = load_all(paths)?;
+    let current = documents.iter().find_map(|(_, document)| document.current_context());
+    Ok(current.map(str::to_owned))
+}
+
+/// Makes a context the current one. Returns false, and changes nothing, if there is no such context.
+///
+/// # Errors
+/// When a file cannot be read, locked or written, or is no kubeconfig.
+pub fn use_context(paths: &[PathBuf], name: &str) -> Result<bool, KubeError> {
+    let documents = load_all(paths)?;
+    let Some((file, _)) = documents.iter().find(|(_, document)| document.body(Part::Context, name).is_some()) else {
+        return Ok(false);
+    };
+    file::edit(current_file(&documents).unwrap_or(file), |document| {
+        document.set_current_context(name);
+        Ok(())
+    })?;
+    Ok(true)
+}
+
+/// The first file that names a current context decides for all.
+fn current_file(documents: &[(PathBuf, Document)]) -> Option<&PathBuf> {
+    documents.iter().find(|(_, document)| document.current_context().is_some()).map(|(path, _)| path)
+}
+
+fn load_all(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Document)>, KubeError> {
+    paths.iter().map(|path| Ok((path.clone(), file::load(path)?))).collect()
+}
+
+fn no_path() -> KubeError {
+    let source = std::io::Error::new(std::io::ErrorKind::InvalidInput, "no file is named");
+    KubeError::KubeconfigWrite { path: Path::new("kubeconfig").to_path_buf(), source }
+}

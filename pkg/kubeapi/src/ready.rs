@@ -1,0 +1,95 @@
+//! Whether the API server is ready.
+
+use std::time::Duration;
+
+use crate::{Cause, Client, KubeError, Trouble, deadline::Deadline};
+
+/// Asking is cheap while nothing listens, and every millisecond here is one of the whole start.
+const STEP: Duration = Duration::from_millis(25);
+/// A server that takes longer over one answer is asked anew.
+const ONE_ANSWER: Duration = Duration::from_secs(3);
+/// The verbose form costs nothing more and names the checks that fail.
+const READYZ: &str = "/readyz?verbose";
+
+impl Client {
+    /// Asks the API server once whether it is ready.
+    ///
+    /// # Errors
+    /// [`KubeError::Unavailable`] when there is no answer within `timeout`, [`KubeError::NotReady`]
+    /// when the answer is no.
+    pub async fn readyz(&self, timeout: Duration) -> Result<(), KubeError> {
+        let asked = Deadline::after(timeout).limit(timeout, self.get_text(READYZ)).await;
+        asked.map(drop).map_err(|trouble| match failing_checks(&trouble) {
+            Some(failing) => KubeError::NotReady { failing },
+            None => self.unavailable(trouble),
+        })
+    }
+
+    /// Waits until the API server says that it is ready.
+    ///
+    /// # Errors
+    /// The last answer when `patience` is over. Certificates that do not match end the wait at once.
+    pub async fn wait_ready(&self, patience: Duration) -> Result<(), KubeError> {
+        let deadline = Deadline::after(patience);
+        loop {
+            let trouble = match deadline.limit(ONE_ANSWER, self.get_text(READYZ)).await {
+                Ok(_) => return Ok(()),
+                Err(trouble @ Trouble::Untrusted { .. }) => return Err(self.unavailable(trouble)),
+                Err(trouble) => trouble,
+            };
+            if deadline.left() <= STEP {
+                let cause = match failing_checks(&trouble) {
+                    Some(failing) => Cause::ChecksFail { failing },
+                    None => Cause::Api(trouble),
+                };
+                let what = format!("readiness of the API server at {}", self.server());
+                return Err(KubeError::NotInTime { what, waited: deadline.patience(), cause: Some(cause) });
+            }
+            deadline.rest(STEP).await;
+        }
+    }
+
+    /// The version of Kubernetes, e.g. `v1.20.2`.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn server_version(&self) -> Result<String, KubeError> {
+        #[derive(serde::Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Version {
+            git_version: String,
+        }
+        let version = Deadline::after(ONE_ANSWER).limit(ONE_ANSWER, self.get::<Version>("/version")).await;
+        version.map(|version| version.git_version).map_err(|trouble| self.unavailable(trouble))
+    }
+}
+
+/// The checks that fail, if the answer is a list of checks.
+fn failing_checks(trouble: &Trouble) -> Option<Vec<String>> {
+    let Trouble::Answer { message, .. } = trouble else { return None };
+    let failing: Vec<_> = message
+        .lines()
+        .filter_map(|line| line.strip_prefix("[-]"))
+        .map(|line| line.split(" failed").next().unwrap_or(line).to_owned())
+        .collect();
+    (!failing.is_empty()).then_some(failing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failing_checks_are_named() {
+        let message = "[+]ping ok\n[-]etcd failed: reason withheld\n[-]poststarthook/rbac/bootstrap-roles failed: x\n";
+        let trouble = Trouble::Answer { code: 500, reason: String::new(), message: message.to_owned() };
+        assert_eq!(failing_checks(&trouble).unwrap(), ["etcd", "poststarthook/rbac/bootstrap-roles"]);
+    }
+
+    #[test]
+    fn other_answers_have_no_checks() {
+        let trouble = Trouble::Answer { code: 403, reason: String::new(), message: "forbidden".to_owned() };
+        assert_eq!(failing_checks(&trouble), None);
+        assert_eq!(failing_checks(&Trouble::slow()), None);
+    }
+}

@@ -1,11 +1,13 @@
 //! What the use cases need from outside.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
-use skiff_config::{ClusterSpec, KubeVersion};
+use skiff_config::{ClusterFile, ClusterName, KubeVersion};
 use skiff_driver::NodeImage;
 use skiff_report::{Diagnose, Reporter};
-use skiff_store::Store;
+use skiff_store::{Lock, Owner, Store};
+
+use crate::{ClusterError, error::Outside};
 
 /// Where node images come from.
 pub trait ImageSource: Send + Sync {
@@ -16,7 +18,7 @@ pub trait ImageSource: Send + Sync {
     ///
     /// # Errors
     /// When no artifact source can deliver that version.
-    fn key(&self, version: &KubeVersion) -> Result<String, Self::Error>;
+    fn key(&self, version: &KubeVersion) -> impl Future<Output = Result<String, Self::Error>> + Send;
 
     /// Builds the image, or returns the one in the cache.
     ///
@@ -24,21 +26,87 @@ pub trait ImageSource: Send + Sync {
     /// When an artifact cannot be obtained or assembled.
     fn build(
         &self,
-        spec: &ClusterSpec,
+        version: &KubeVersion,
         reporter: &dyn Reporter,
     ) -> impl Future<Output = Result<NodeImage, Self::Error>> + Send;
+
+    /// Reference of the image of skiff-agent that lies in the node image.
+    ///
+    /// # Errors
+    /// When the agent's program is missing.
+    fn agent_image(&self) -> Result<String, Self::Error>;
 }
 
-/// What every use case gets: the driver, the way to its nodes, skiff's files and the user's.
-pub struct Host<D, C> {
+/// What every use case gets: the driver, the ways to its nodes and their API, skiff's files and the
+/// user's.
+pub struct Host<D, C, K> {
     /// The machines.
     pub driver: D,
     /// The way to run commands on them.
     pub connect: C,
+    /// The way to a cluster's API.
+    pub api: K,
     /// Files under the skiff home.
     pub store: Store,
     /// The user's kubeconfig files, as in `$KUBECONFIG`; the first that exists is edited.
     pub kubeconfig: Vec<PathBuf>,
+    /// What this process does, as its user would say it (`skiff start`): shown to those who wait for it.
+    pub command: String,
     /// Where events go.
     pub reporter: Arc<dyn Reporter>,
+}
+
+impl<D, C, K> Host<D, C, K> {
+    /// Takes the cluster's lock; tells for whom it waits.
+    pub(crate) async fn lock(&self, name: &ClusterName) -> Result<Lock, ClusterError> {
+        let waiting = |owner: &Owner| {
+            self.reporter
+                .info(&format!("Waiting for `{}` (process {}), which works on this cluster", owner.command, owner.pid));
+        };
+        Ok(self.store.lock(name, &self.command, waiting).await?)
+    }
+
+    /// The stored cluster.
+    pub(crate) fn load(&self, name: &ClusterName) -> Result<ClusterFile, ClusterError> {
+        self.store.load(name)?.ok_or_else(|| ClusterError::NotFound(name.clone()))
+    }
+
+    /// Refuses a name that is a node of another cluster: both would want the same machine.
+    pub(crate) fn check_name(&self, name: &ClusterName) -> Result<(), ClusterError> {
+        for file in self.readable_profiles()? {
+            let other = &file.metadata.name;
+            let taken = file.status.nodes.iter().any(|node| node.name.as_str() == name.as_str());
+            if other != name && taken {
+                return Err(ClusterError::NameTaken { name: name.clone(), other: other.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Ports of the host that clusters have been given, running or not.
+    pub(crate) fn reserved_ports(&self) -> Result<BTreeSet<u16>, ClusterError> {
+        let files = self.readable_profiles()?;
+        let nodes = files.iter().flat_map(|file| &file.status.nodes);
+        Ok(nodes.flat_map(|node| [Some(node.ssh_port), node.apiserver_port]).flatten().collect())
+    }
+
+    /// Every profile but the damaged ones, which must not keep others from working.
+    pub(crate) fn readable_profiles(&self) -> Result<Vec<ClusterFile>, ClusterError> {
+        Ok(self.store.list()?.into_iter().filter_map(|entry| entry.cluster.ok()).collect())
+    }
+}
+
+/// Wraps an error of the driver.
+pub(crate) fn driver_error(error: impl Diagnose) -> ClusterError {
+    ClusterError::Driver(Outside::new(error))
+}
+
+/// Wraps an error of the Kubernetes API.
+pub(crate) fn api_error(error: impl Diagnose) -> ClusterError {
+    ClusterError::Api(Outside::new(error))
+}
+
+/// Wraps an error of the image source.
+pub(crate) fn image_error(error: impl Diagnose) -> ClusterError {
+    ClusterError::Image(Outside::new(error))
 }

@@ -3,11 +3,39 @@
 //! Nothing here knows a concrete driver or ssh: [`Host`] carries them in as generics, and tests
 //! pass fakes. `start/` is split into one file a step, in the order a start goes through them.
 
+mod access;
+mod api;
+mod clock;
+mod delete;
+mod error;
 mod host;
+mod identity;
+mod kube;
+mod kubeconfig;
+mod manifests;
+mod node_spec;
+mod nodes;
+mod port;
+mod profiles;
 mod report;
+mod start;
+mod status;
+mod stop;
+mod stopwatch;
 
+pub use access::ClientFiles;
+pub use api::{Api, ConnectApi};
+pub use delete::delete;
+pub use error::{ClusterError, Outside};
 pub use host::{Host, ImageSource};
+pub use kube::KubeConnector;
+pub use kubeconfig::update_context;
+pub use nodes::{address, login, runner};
+pub use profiles::{DamagedProfile, profiles};
 pub use report::{
     ClusterStatus, ComponentState, DeleteReport, KubeconfigState, NodeReport, Outcome, ProfileReport, StartOptions,
     StartReport, StartRequest, StopReport, WaitFor,
 };
+pub use start::{start, undo_start};
+pub use status::status;
+pub use stop::stop;

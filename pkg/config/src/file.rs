@@ -166,6 +166,10 @@ pub struct NodeRecord {
     pub apiserver_port: Option<u16>,
     /// Key of the node image it was made from.
     pub image: String,
+    /// Fingerprint of the settings that were brought into it, written when kubeadm was done; empty
+    /// until then.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub applied: String,
 }
 
 impl ClusterFile {

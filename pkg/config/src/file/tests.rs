@@ -96,6 +96,7 @@ fn files_read_back_what_was_written() {
         ssh_port: 40022,
         apiserver_port: Some(40443),
         image: "abc".into(),
+        applied: "def".into(),
     });
     let text = file.to_yaml().unwrap();
     assert_eq!(ClusterFile::from_yaml(&text).unwrap(), file, "{text}");

@@ -1,0 +1,57 @@
+//! Delete: nothing is left, whatever is left of the cluster.
+
+use skiff_config::ClusterName;
+use skiff_driver::Driver;
+use skiff_report::Event;
+
+use crate::{ClusterError, DeleteReport, Host, host::driver_error, kubeconfig};
+
+/// Removes a cluster: machines, data, network, files, kubeconfig entries. Works from labels alone
+/// when the profile is lost or damaged, and may be repeated.
+///
+/// # Errors
+/// When the driver, the files or the kubeconfig fail; running it again picks up where it ended.
+pub async fn delete<D: Driver, C, K>(host: &Host<D, C, K>, name: &ClusterName) -> Result<DeleteReport, ClusterError> {
+    let _lock = host.lock(name).await?;
+    remove(host, name).await
+}
+
+/// [`delete`] for a caller that holds the lock.
+pub(crate) async fn remove<D: Driver, C, K>(
+    host: &Host<D, C, K>,
+    name: &ClusterName,
+) -> Result<DeleteReport, ClusterError> {
+    let stage = |number, name: &'static str, message: String| {
+        host.reporter.report(Event::Stage { number, total: 3, name, message });
+    };
+    stage(0, "Deleting", format!("Deleting cluster `{name}`"));
+    let machines = remove_machines(host, name).await?;
+    let entry = kubeconfig::remove(host, name)?;
+    let profile = host.store.profile_dir(name).exists();
+    // The files go last: as long as they are there, the cluster can be found and deleted again.
+    host.store.remove(name)?;
+    let existed = machines || entry || profile;
+    if existed {
+        stage(3, "Done", format!("Removed all traces of cluster `{name}`"));
+    }
+    Ok(DeleteReport { existed })
+}
+
+/// Removes the machines with their data and the network. True if there was a machine.
+pub(crate) async fn remove_machines<D: Driver, C, K>(
+    host: &Host<D, C, K>,
+    name: &ClusterName,
+) -> Result<bool, ClusterError> {
+    let live = host.driver.list(Some(name)).await.map_err(driver_error)?;
+    for node in live.iter().rev() {
+        host.reporter.report(Event::Stage {
+            number: 1,
+            total: 3,
+            name: "Stopping",
+            message: format!("Removing node {}", node.name),
+        });
+        host.driver.delete(name, &node.name, false).await.map_err(driver_error)?;
+    }
+    host.driver.delete_remains(name).await.map_err(driver_error)?;
+    Ok(!live.is_empty())
+}

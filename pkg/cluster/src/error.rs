@@ -1,0 +1,218 @@
+//! What can go wrong in a use case.
+
+use std::{error::Error, fmt, time::Duration};
+
+use skiff_bootstrap::BootstrapError;
+use skiff_config::{ClusterName, KubeVersion, NodeName, Problem};
+use skiff_report::{Diagnose, ExitCode, Reason};
+use skiff_runner::RunError;
+use skiff_store::StoreError;
+use thiserror::Error;
+
+/// An error of a part that is only known as a generic: a driver, an image source, an API client.
+#[derive(Debug)]
+pub struct Outside(Box<dyn Diagnose>);
+
+impl Outside {
+    pub(crate) fn new(error: impl Diagnose) -> Self {
+        Self(Box::new(error))
+    }
+}
+
+impl fmt::Display for Outside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl Error for Outside {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}
+
+/// A failed use case.
+#[derive(Debug, Error)]
+pub enum ClusterError {
+    /// Settings that cannot be.
+    #[error("{}", problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"))]
+    Settings {
+        /// All of them.
+        problems: Vec<Problem>,
+    },
+    /// No cluster of that name.
+    #[error("there is no cluster `{0}`")]
+    NotFound(ClusterName),
+    /// The cluster is off.
+    #[error("cluster `{0}` is not running")]
+    NotRunning(ClusterName),
+    /// The cluster has no such node.
+    #[error("cluster `{cluster}` has no node `{node}`")]
+    NoSuchNode {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The node asked for.
+        node: String,
+    },
+    /// The cluster runs on another driver.
+    #[error("cluster `{cluster}` runs on the driver {stored}, not {wanted}")]
+    DriverMismatch {
+        /// The cluster.
+        cluster: ClusterName,
+        /// Its driver.
+        stored: String,
+        /// The driver asked for.
+        wanted: String,
+    },
+    /// The cluster has another Kubernetes version.
+    #[error("the cluster runs Kubernetes {current}; this skiff cannot bring it to {wanted}")]
+    VersionChange {
+        /// Its version.
+        current: KubeVersion,
+        /// The version asked for.
+        wanted: KubeVersion,
+    },
+    /// The name would clash with a node of another cluster.
+    #[error("`{name}` is the name of a node of cluster `{other}`")]
+    NameTaken {
+        /// The name.
+        name: ClusterName,
+        /// Whose node it is.
+        other: ClusterName,
+    },
+    /// A network without a place for the node.
+    #[error("{what} has no room for node {node}")]
+    NoRoom {
+        /// The network.
+        what: String,
+        /// The node.
+        node: NodeName,
+    },
+    /// Every port that was tried is in use.
+    #[error("no free port on {0}")]
+    NoFreePort(std::net::IpAddr),
+    /// The provider has less memory than a node needs.
+    #[error("{setting} {wanted} is more than the driver has ({available})")]
+    TooLarge {
+        /// The flag.
+        setting: &'static str,
+        /// What was asked.
+        wanted: String,
+        /// What there is.
+        available: String,
+        /// Which resource it is about.
+        exit: ExitCode,
+    },
+    /// Something of skiff's files.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The driver.
+    #[error(transparent)]
+    Driver(Outside),
+    /// The node image.
+    #[error(transparent)]
+    Image(Outside),
+    /// A command on a node.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// kubeadm, certificates, configuration.
+    #[error(transparent)]
+    Bootstrap(#[from] BootstrapError),
+    /// The Kubernetes API.
+    #[error(transparent)]
+    Api(Outside),
+    /// The user's kubeconfig.
+    #[error(transparent)]
+    Kubeconfig(Outside),
+    /// The cluster did not become usable in time.
+    #[error("{what} did not happen within {} s", timeout.as_secs())]
+    NotUsable {
+        /// What was waited for.
+        what: String,
+        /// How long.
+        timeout: Duration,
+        /// The last thing that stood in the way.
+        #[source]
+        source: Option<Outside>,
+    },
+    /// A failed start, and then its undo failed as well.
+    #[error("{first}; undoing it failed as well: {undo}")]
+    Undo {
+        /// Why the start failed.
+        #[source]
+        first: Box<ClusterError>,
+        /// Why the undo failed.
+        undo: Box<ClusterError>,
+    },
+}
+
+impl Diagnose for ClusterError {
+    fn reason(&self) -> Reason {
+        match self {
+            Self::Settings { problems } => Problem::reason(problems),
+            Self::NotFound(name) => Reason::new(
+                "GUEST_PROFILE_NOT_FOUND",
+                ExitCode::GUEST_NOT_FOUND,
+                format!("`skiff profile list` shows all clusters; `skiff start -p {name}` makes this one."),
+            ),
+            Self::NotRunning(name) => Reason::new(
+                "GUEST_NOT_RUNNING",
+                ExitCode::GUEST_NOT_RUNNING,
+                format!("Start it with `skiff start -p {name}`."),
+            ),
+            Self::NoSuchNode { .. } => {
+                Reason::new("GUEST_NODE_RETRIEVE", ExitCode::GUEST_NOT_FOUND, "`skiff status` lists the nodes.")
+            }
+            Self::DriverMismatch { cluster, .. } => Reason::new(
+                "GUEST_DRIVER_MISMATCH",
+                ExitCode::GUEST_CONFLICT,
+                format!(
+                    "Leave --driver out, use another name with -p, or delete the cluster: `skiff delete -p {cluster}`."
+                ),
+            ),
+            Self::VersionChange { current, wanted } => {
+                let id = if wanted < current { "K8S_DOWNGRADE_UNSUPPORTED" } else { "K8S_UPGRADE_UNSUPPORTED" };
+                let advice = "Leave --kubernetes-version out, or make another cluster with -p.";
+                Reason::new(id, ExitCode::CONTROL_PLANE_UNSUPPORTED, advice)
+            }
+            Self::NameTaken { .. } => Reason::new("MK_USAGE", ExitCode::PROGRAM_USAGE, "Choose another name with -p."),
+            Self::NoRoom { .. } => {
+                Reason::new("MK_USAGE", ExitCode::PROGRAM_USAGE, "Use a larger network: --subnet, --pod-network-cidr.")
+            }
+            Self::NoFreePort(_) => Reason::new(
+                "HOST_NO_FREE_PORT",
+                ExitCode::NETWORK_CONFLICT,
+                "Free some ports, or use --listen-address.",
+            ),
+            Self::TooLarge { setting, exit, .. } => Reason::new(
+                "RSRC_INSUFFICIENT_CONTAINER_RESOURCES",
+                *exit,
+                format!("Ask for less with {setting}, or give the driver more."),
+            ),
+            Self::Store(error) => error.reason(),
+            Self::Driver(error) | Self::Image(error) | Self::Api(error) | Self::Kubeconfig(error) => error.0.reason(),
+            Self::Run(error) => error.reason(),
+            Self::Bootstrap(error) => error.reason(),
+            Self::NotUsable { .. } => Reason::new(
+                "GUEST_START",
+                ExitCode::GUEST_ERROR,
+                "`skiff logs` shows what the cluster is busy with; --wait-timeout gives it more time.",
+            ),
+            Self::Undo { first, .. } => first.reason(),
+        }
+    }
+}
+
+/// An error with all its causes on one line.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.ends_with(&cause_text) {
+            text = format!("{text}: {cause_text}");
+        }
+        next = cause.source();
+    }
+    text
+}

@@ -1,0 +1,76 @@
+//! The cluster's entry in the user's kubeconfig.
+
+use skiff_config::{ClusterFile, ClusterName, ClusterSpec};
+use skiff_driver::Driver;
+use skiff_kubeapi::kubeconfig::{self, Credentials, Entry};
+
+use crate::{ClientFiles, ClusterError, Host, StartOptions, access, error::Outside};
+
+/// Wraps an error of the kubeconfig.
+fn failed(error: skiff_kubeapi::KubeError) -> ClusterError {
+    ClusterError::Kubeconfig(Outside::new(error))
+}
+
+/// Writes the cluster's entry and says whether it is the current context now.
+pub(crate) fn write<D, C, K>(
+    host: &Host<D, C, K>,
+    file: &ClusterFile,
+    spec: &ClusterSpec,
+    options: &StartOptions,
+) -> Result<bool, ClusterError> {
+    let entry = entry(host, file, spec, options.embed_certs)?;
+    let merged = kubeconfig::merge(&host.kubeconfig, &entry, !options.keep_context).map_err(failed)?;
+    // Scripts that share a machine get a file of their own, which nobody else edits.
+    let own = host.store.kubeconfig_path(&spec.name);
+    kubeconfig::merge(&[own], &entry, true).map_err(failed)?;
+    Ok(merged.current)
+}
+
+fn entry<D, C, K>(
+    host: &Host<D, C, K>,
+    file: &ClusterFile,
+    spec: &ClusterSpec,
+    embed: bool,
+) -> Result<Entry, ClusterError> {
+    let name = &spec.name;
+    let first = file.status.nodes.first();
+    let access = first.map(|node| access::access(&host.store, name, spec.listen_address, node)).transpose()?.flatten();
+    let access = access.ok_or_else(|| ClusterError::NotFound(name.clone()))?;
+    let files = ClientFiles::of(&host.store, name);
+    let credentials = if embed {
+        Credentials::Embedded { ca: access.ca, certificate: access.certificate, key: access.key }
+    } else {
+        Credentials::Files { ca: files.ca, certificate: files.certificate, key: files.key }
+    };
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    Ok(Entry { name: name.to_string(), server: access.server, credentials, version })
+}
+
+/// Repairs the cluster's entry and makes it the current context. True if anything changed.
+///
+/// # Errors
+/// When there is no such cluster, or the kubeconfig cannot be written.
+pub async fn update_context<D: Driver, C, K>(host: &Host<D, C, K>, name: &ClusterName) -> Result<bool, ClusterError> {
+    let _lock = host.lock(name).await?;
+    let file = host.load(name)?;
+    let spec = file.to_spec().map_err(|problems| ClusterError::Settings { problems })?;
+    let entry = entry(host, &file, &spec, false)?;
+    let merged = kubeconfig::merge(&host.kubeconfig, &entry, true).map_err(failed)?;
+    Ok(merged.changed)
+}
+
+/// Removes the cluster's entry. True if there was one.
+pub(crate) fn remove<D, C, K>(host: &Host<D, C, K>, name: &ClusterName) -> Result<bool, ClusterError> {
+    kubeconfig::remove(&host.kubeconfig, name.as_str()).map_err(failed)
+}
+
+/// Clears the current context if it is the cluster's.
+pub(crate) fn unset_current<D, C, K>(host: &Host<D, C, K>, name: &ClusterName) -> Result<bool, ClusterError> {
+    kubeconfig::unset_context(&host.kubeconfig, name.as_str()).map_err(failed)
+}
+
+/// True if the cluster's entry leads to `server`.
+pub(crate) fn leads_to<D, C, K>(host: &Host<D, C, K>, name: &ClusterName, server: &str) -> Result<bool, ClusterError> {
+    let endpoint = kubeconfig::endpoint_of(&host.kubeconfig, name.as_str()).map_err(failed)?;
+    Ok(endpoint.as_deref() == Some(server))
+}

@@ -1,0 +1,87 @@
+//! The way into a node.
+
+use std::{net::SocketAddr, time::Duration};
+
+use skiff_config::{ClusterFile, ClusterName, NodeRecord};
+use skiff_driver::{Driver, MachineState};
+use skiff_runner::{Connect, SshTarget};
+use skiff_store::Store;
+
+use crate::{ClusterError, Host, host::driver_error, identity};
+
+/// How long a node that runs may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where a node's sshd answers and what opens it.
+pub(crate) fn ssh_target(store: &Store, cluster: &ClusterName, address: SocketAddr, host_key: String) -> SshTarget {
+    SshTarget { address, user: "root".to_owned(), key: store.profile_dir(cluster).join(identity::SSH_KEY), host_key }
+}
+
+/// How to log in to a running node with ssh; `node` absent means the first.
+///
+/// # Errors
+/// When there is no such cluster or node, or it does not run.
+pub async fn login<D: Driver, C, K>(
+    host: &Host<D, C, K>,
+    cluster: &ClusterName,
+    node: Option<&str>,
+) -> Result<SshTarget, ClusterError> {
+    let file = host.load(cluster)?;
+    let record = record(&file, node)?;
+    let running = state(host, cluster, record).await? == Some(MachineState::Running);
+    let key = identity::host_key(&host.store, cluster, &record.name)?;
+    let Some(key) = key.filter(|_| running) else { return Err(ClusterError::NotRunning(cluster.clone())) };
+    let endpoints = host.driver.endpoints(cluster, &record.name).await.map_err(driver_error)?;
+    Ok(ssh_target(&host.store, cluster, endpoints.ssh, key))
+}
+
+/// Connects to a running node.
+///
+/// # Errors
+/// As for [`login`], and when its sshd does not answer.
+pub async fn runner<D: Driver, C: Connect, K>(
+    host: &Host<D, C, K>,
+    cluster: &ClusterName,
+    node: Option<&str>,
+) -> Result<C::Runner, ClusterError> {
+    let target = login(host, cluster, node).await?;
+    Ok(host.connect.connect(&target, PATIENCE).await?)
+}
+
+/// A node's address; of the first one if `node` is absent.
+///
+/// # Errors
+/// When there is no such cluster or node, or it does not run.
+pub async fn address<D: Driver, C, K>(
+    host: &Host<D, C, K>,
+    cluster: &ClusterName,
+    node: Option<&str>,
+) -> Result<std::net::Ipv4Addr, ClusterError> {
+    let file = host.load(cluster)?;
+    let record = record(&file, node)?;
+    match state(host, cluster, record).await? {
+        Some(MachineState::Running) => Ok(record.address),
+        _ => Err(ClusterError::NotRunning(cluster.clone())),
+    }
+}
+
+/// The record of a node by its name, or by the short form `m02`.
+pub(crate) fn record<'a>(file: &'a ClusterFile, node: Option<&str>) -> Result<&'a NodeRecord, ClusterError> {
+    let cluster = &file.metadata.name;
+    let named = |record: &&NodeRecord| {
+        node.is_none_or(|node| record.name.as_str() == node || record.name.as_str() == format!("{cluster}-{node}"))
+    };
+    file.status.nodes.iter().find(named).ok_or_else(|| match node {
+        None => ClusterError::NotRunning(cluster.clone()),
+        Some(node) => ClusterError::NoSuchNode { cluster: cluster.clone(), node: node.to_owned() },
+    })
+}
+
+async fn state<D: Driver, C, K>(
+    host: &Host<D, C, K>,
+    cluster: &ClusterName,
+    record: &NodeRecord,
+) -> Result<Option<MachineState>, ClusterError> {
+    let live = host.driver.list(Some(cluster)).await.map_err(driver_error)?;
+    Ok(live.into_iter().find(|node| node.name == record.name).map(|node| node.state))
+}

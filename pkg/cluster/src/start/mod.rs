@@ -1,0 +1,171 @@
+//! Start: from whatever there is to a usable cluster.
+//!
+//! Every step may run again, so a start that was killed is picked up by the next one. A cluster
+//! that nobody could use yet is undone when its start fails.
+
+mod boot;
+mod plan;
+mod provision;
+mod usable;
+
+use std::time::SystemTime;
+
+use skiff_bootstrap::Endpoint;
+use skiff_config::{ClusterFile, ClusterName, Phase};
+use skiff_driver::{Capabilities, Driver, NodeImages};
+use skiff_kubeapi::Access;
+use skiff_report::Step;
+use skiff_runner::Connect;
+
+use self::plan::{NodeAction, Wanted};
+use crate::{
+    ClusterError, ConnectApi, Host, ImageSource, Outcome, StartOptions, StartReport, StartRequest, access, delete,
+    host::{api_error, driver_error},
+    identity::Identity,
+    kubeconfig,
+    stopwatch::Stopwatch,
+};
+
+/// Brings a cluster to life: makes it, starts it again, or changes it to what is asked.
+///
+/// # Errors
+/// See [`ClusterError`]. After a failed first create nothing is left, unless `keep` was asked.
+pub async fn start<D, C, K, I>(
+    host: &Host<D, C, K>,
+    images: &I,
+    request: StartRequest,
+) -> Result<StartReport, ClusterError>
+where
+    D: Driver + NodeImages,
+    C: Connect,
+    K: ConnectApi,
+    I: ImageSource,
+{
+    let reporter = &*host.reporter;
+    let watch = Stopwatch::start(reporter);
+    reporter.step(Step::InitialSetup, &format!("skiff {} cluster `{}`", env!("CARGO_PKG_VERSION"), request.name));
+    let _lock = host.lock(&request.name).await?;
+    let stored = host.store.load(&request.name)?;
+    host.check_name(&request.name)?;
+    let StartRequest { name, given, defaults, options } = request;
+    let wanted = plan::resolve(&name, stored, given, defaults)?;
+    for refused in &wanted.refused {
+        let plan::Refused { setting, wanted, kept } = refused;
+        let delete = format!("`skiff delete -p {name}` first to change it");
+        reporter.warn(&format!("--{setting} {wanted} is left out: the cluster was made with {kept}; {delete}."));
+    }
+
+    reporter.step(Step::SelectingDriver, &format!("Using the {} driver", host.driver.kind()));
+    let capabilities = watch.time("driver/check", host.driver.check()).await.map_err(driver_error)?;
+    let run = Run { name: name.clone(), host, images, watch: &watch, capabilities, options: &options };
+    if options.download_only {
+        run.ensure_image(&wanted.spec.kubernetes_version).await?;
+        return Ok(run.report(Outcome::Downloaded, &wanted, None));
+    }
+    let fresh = wanted.file.status.phase == Phase::Creating;
+    match run.bring_up(wanted).await {
+        Ok(report) => Ok(report),
+        Err(first) if fresh && !options.keep || options.delete_on_failure => match delete::remove(host, &name).await {
+            Ok(_) => Err(first),
+            Err(undo) => Err(ClusterError::Undo { first: Box::new(first), undo: Box::new(undo) }),
+        },
+        Err(first) => Err(first),
+    }
+}
+
+/// Undoes a start that was cut off, if the cluster was never usable. True if there was anything to undo.
+///
+/// # Errors
+/// When the driver or the files fail.
+pub async fn undo_start<D, C, K>(host: &Host<D, C, K>, name: &ClusterName) -> Result<bool, ClusterError>
+where
+    D: Driver,
+    C: Connect,
+    K: ConnectApi,
+{
+    let _lock = host.lock(name).await?;
+    match host.store.load(name)? {
+        Some(ClusterFile { status, .. }) if status.phase == Phase::Creating => {
+            delete::remove(host, name).await?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// One start under way.
+struct Run<'a, D, C, K, I> {
+    name: ClusterName,
+    host: &'a Host<D, C, K>,
+    images: &'a I,
+    watch: &'a Stopwatch<'a>,
+    capabilities: Capabilities,
+    options: &'a StartOptions,
+}
+
+impl<D, C, K, I> Run<'_, D, C, K, I>
+where
+    D: Driver + NodeImages,
+    C: Connect,
+    K: ConnectApi,
+    I: ImageSource,
+{
+    async fn bring_up(&self, mut wanted: Wanted) -> Result<StartReport, ClusterError> {
+        let fresh = wanted.file.status.phase == Phase::Creating;
+        let provisioned = self.provision(&mut wanted).await?;
+        let access = self.access(&wanted)?;
+        let api = self.host.api.client(&access).map_err(api_error)?;
+        self.boot(&provisioned, &wanted, &api).await?;
+        let context = self.write_kubeconfig(&wanted)?;
+        self.wait_usable(&provisioned, &api).await?;
+
+        wanted.file.status.phase = Phase::Created;
+        provisioned.mark_applied(&mut wanted.file);
+        self.host.store.save(&wanted.file)?;
+        let outcome = match (&provisioned.action, fresh) {
+            (_, true) => Outcome::Created,
+            (NodeAction::Keep, _) => Outcome::Unchanged,
+            (NodeAction::Replace, _) => Outcome::Updated,
+            (NodeAction::Start | NodeAction::Create, _) => Outcome::Restarted,
+        };
+        self.host.reporter.step(Step::Done, &done_line(outcome, &wanted));
+        Ok(self.report(outcome, &wanted, Some(context)))
+    }
+
+    fn access(&self, wanted: &Wanted) -> Result<Access, ClusterError> {
+        let listen = wanted.spec.listen_address;
+        let name = &wanted.spec.name;
+        let first = wanted.file.status.nodes.first();
+        let access = first.map(|node| access::access(&self.host.store, name, listen, node)).transpose()?.flatten();
+        access.ok_or_else(|| ClusterError::NotFound(name.clone()))
+    }
+
+    /// Writes the user's kubeconfig and tells whether the cluster is the current context now.
+    fn write_kubeconfig(&self, wanted: &Wanted) -> Result<bool, ClusterError> {
+        kubeconfig::write(self.host, &wanted.file, &wanted.spec, self.options)
+    }
+
+    fn identity(&self, wanted: &Wanted, endpoint: Endpoint) -> Result<Identity, ClusterError> {
+        Identity::load_or_make(&self.host.store, &wanted.spec, endpoint, SystemTime::now())
+    }
+
+    fn report(&self, outcome: Outcome, wanted: &Wanted, current_context: Option<bool>) -> StartReport {
+        StartReport {
+            outcome,
+            name: wanted.spec.name.clone(),
+            version: wanted.spec.kubernetes_version.clone(),
+            context: current_context.map(|_| wanted.spec.name.to_string()),
+            current_context: current_context.unwrap_or(false),
+            elapsed: self.watch.elapsed(),
+        }
+    }
+}
+
+fn done_line(outcome: Outcome, wanted: &Wanted) -> String {
+    let what = match outcome {
+        Outcome::Unchanged => "is running as asked; nothing was changed",
+        Outcome::Updated => "took over the changed settings",
+        _ => "is ready",
+    };
+    format!("Cluster `{}` (Kubernetes {}) {what}", wanted.spec.name, wanted.spec.kubernetes_version)
+}

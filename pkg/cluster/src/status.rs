@@ -1,0 +1,96 @@
+//! Status: what machines, kubelets, API server and kubeconfig are doing.
+
+use std::time::Duration;
+
+use skiff_config::{ClusterFile, ClusterName};
+use skiff_driver::{Driver, MachineState, NodeStatus};
+
+use skiff_kubeapi::Access;
+
+use crate::{
+    Api, ClusterError, ClusterStatus, ComponentState, ConnectApi, Host, KubeconfigState, NodeReport, access,
+    host::driver_error, kubeconfig,
+};
+
+/// How long the API server may take to say how it is.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The state of a cluster.
+///
+/// # Errors
+/// When there is no such cluster, its profile is damaged, or the driver does not answer.
+pub async fn status<D, C, K>(host: &Host<D, C, K>, name: &ClusterName) -> Result<ClusterStatus, ClusterError>
+where
+    D: Driver,
+    K: ConnectApi,
+{
+    let file = host.load(name)?;
+    let live = host.driver.list(Some(name)).await.map_err(driver_error)?;
+    status_of(host, &file, &live).await
+}
+
+/// The state of a stored cluster whose machines are known.
+pub(crate) async fn status_of<D, C, K>(
+    host: &Host<D, C, K>,
+    file: &ClusterFile,
+    live: &[NodeStatus],
+) -> Result<ClusterStatus, ClusterError>
+where
+    D: Driver,
+    K: ConnectApi,
+{
+    let name = &file.metadata.name;
+    let spec = file.to_spec().map_err(|problems| ClusterError::Settings { problems })?;
+    let mut nodes = Vec::new();
+    for record in &file.status.nodes {
+        let machine = live.iter().find(|node| node.name == record.name);
+        let running = machine.is_some_and(|node| node.state == MachineState::Running);
+        let worker = record.apiserver_port.is_none();
+        let entry = access::access(&host.store, name, spec.listen_address, record)?;
+        let (apiserver, kubelet) = match (&entry, running) {
+            (Some(access), true) => components(host, access, record.name.as_str()).await,
+            _ if worker && running => (ComponentState::Irrelevant, ComponentState::Running),
+            _ => (if worker { ComponentState::Irrelevant } else { ComponentState::Stopped }, ComponentState::Stopped),
+        };
+        let kubeconfig = match &entry {
+            _ if worker => KubeconfigState::Irrelevant,
+            Some(access) if kubeconfig::leads_to(host, name, &access.server)? => KubeconfigState::Configured,
+            _ => KubeconfigState::Misconfigured,
+        };
+        nodes.push(NodeReport {
+            name: record.name.to_string(),
+            worker,
+            host: machine_state(machine),
+            kubelet,
+            apiserver,
+            kubeconfig,
+            address: Some(record.address),
+        });
+    }
+    Ok(ClusterStatus { name: name.clone(), version: spec.kubernetes_version, nodes })
+}
+
+fn machine_state(machine: Option<&NodeStatus>) -> ComponentState {
+    match machine.map(|node| node.state) {
+        Some(MachineState::Running) => ComponentState::Running,
+        Some(MachineState::Paused) => ComponentState::Paused,
+        Some(MachineState::Stopped | MachineState::Created) => ComponentState::Stopped,
+        Some(MachineState::Broken) => ComponentState::Error,
+        Some(MachineState::Missing) | None => ComponentState::Nonexistent,
+    }
+}
+
+/// API server and kubelet of a control plane that runs, both asked of the API server: the kubelet
+/// reports to it.
+async fn components<D, C, K: ConnectApi>(
+    host: &Host<D, C, K>,
+    access: &Access,
+    node: &str,
+) -> (ComponentState, ComponentState) {
+    let Ok(api) = host.api.client(access) else { return (ComponentState::Error, ComponentState::Error) };
+    match api.node_ready(node, PATIENCE).await {
+        Ok(true) => (ComponentState::Running, ComponentState::Running),
+        Ok(false) => (ComponentState::Running, ComponentState::Stopped),
+        Err(_) => (ComponentState::Stopped, ComponentState::Stopped),
+    }
+}

@@ -1,0 +1,42 @@
+//! Stop: machines off, data kept.
+
+use skiff_config::ClusterName;
+use skiff_driver::{Driver, MachineState};
+use skiff_report::Event;
+
+use crate::{ClusterError, Host, StopReport, host::driver_error, kubeconfig};
+
+/// Stops every node of a cluster, the last one first. A cluster that is off stays so.
+///
+/// # Errors
+/// When there is no such cluster, or the driver fails.
+pub async fn stop<D: Driver, C, K>(
+    host: &Host<D, C, K>,
+    name: &ClusterName,
+    keep_context_active: bool,
+) -> Result<StopReport, ClusterError> {
+    let stage = |number, name: &'static str, message: String| {
+        host.reporter.report(Event::Stage { number, total: 2, name, message });
+    };
+    let _lock = host.lock(name).await?;
+    // The profile may be damaged: the machines are found by their labels all the same.
+    let live = host.driver.list(Some(name)).await.map_err(driver_error)?;
+    if live.is_empty() {
+        host.load(name)?;
+    }
+    let mut stopped = Vec::new();
+    for node in live.iter().rev() {
+        if matches!(node.state, MachineState::Running | MachineState::Paused | MachineState::Broken) {
+            stage(0, "Stopping", format!("Stopping node {}", node.name));
+            host.driver.stop(name, &node.name).await.map_err(driver_error)?;
+            stage(1, "PowerOff", format!("Node {} is off", node.name));
+            stopped.push(node.name.to_string());
+        }
+    }
+    if !keep_context_active {
+        kubeconfig::unset_current(host, name)?;
+    }
+    let count = stopped.len();
+    stage(2, "Done", format!("{count} node{} stopped", if count == 1 { "" } else { "s" }));
+    Ok(StopReport { stopped })
+}

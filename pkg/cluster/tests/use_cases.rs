@@ -1,0 +1,188 @@
+//! The use cases over fakes: what is called, what is kept, what is undone.
+
+mod world;
+
+use skiff_cluster::{ClusterError, ComponentState, Outcome, delete, start, status, stop, undo_start};
+use skiff_config::{Phase, SpecFile};
+use skiff_driver::{Driver as _, MachineState};
+use skiff_report::{Diagnose as _, Event};
+
+use world::{World, name, options, request};
+
+#[tokio::test]
+async fn a_first_start_ends_in_a_cluster_that_is_stored_and_configured() {
+    let world = World::new();
+    let report = start(&world.host, &world.images, request()).await.unwrap();
+    assert_eq!((report.outcome, report.context.as_deref()), (Outcome::Created, Some("dev")));
+    let file = world.host.store.load(&name()).unwrap().unwrap();
+    assert_eq!(file.status.phase, Phase::Created);
+    assert!(!file.status.nodes[0].applied.is_empty());
+    assert!(world.kubeconfig().contains("current-context: dev"));
+    assert!(world.kubeadm_ran(1));
+}
+
+#[tokio::test]
+async fn starting_a_running_cluster_touches_nothing() {
+    let world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    let calls = world.host.driver.calls().len();
+    let report = start(&world.host, &world.images, request()).await.unwrap();
+    assert_eq!(report.outcome, Outcome::Unchanged);
+    let changing =
+        |call: &&String| ["create", "start", "stop", "delete", "import"].iter().any(|verb| call.starts_with(verb));
+    let since: Vec<String> = world.host.driver.calls().split_off(calls);
+    assert!(since.iter().find(changing).is_none(), "{since:?}");
+    assert!(world.kubeadm_ran(1));
+}
+
+#[tokio::test]
+async fn a_stopped_cluster_starts_with_its_address_and_without_kubeadm() {
+    let world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    let before = world.host.store.load(&name()).unwrap().unwrap().status;
+    stop(&world.host, &name(), false).await.unwrap();
+    let report = start(&world.host, &world.images, request()).await.unwrap();
+    assert_eq!(report.outcome, Outcome::Restarted);
+    assert_eq!(world.host.store.load(&name()).unwrap().unwrap().status, before);
+    assert!(world.kubeadm_ran(1));
+}
+
+#[tokio::test]
+async fn a_node_removed_by_hand_comes_back_on_its_data_as_the_same_node() {
+    let world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    let before = world.host.store.load(&name()).unwrap().unwrap().status;
+    world.host.driver.delete(&name(), &name().node(0), true).await.unwrap();
+    let report = start(&world.host, &world.images, request()).await.unwrap();
+    assert_eq!(report.outcome, Outcome::Restarted);
+    assert_eq!(world.host.store.load(&name()).unwrap().unwrap().status, before);
+    assert!(world.kubeadm_ran(2));
+}
+
+#[tokio::test]
+async fn changed_settings_make_the_node_anew_and_keep_its_data() {
+    let world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    let mut changed = request();
+    changed.given.memory = Some("5g".into());
+    let report = start(&world.host, &world.images, changed).await.unwrap();
+    assert_eq!(report.outcome, Outcome::Updated);
+    assert!(world.host.driver.calls().iter().any(|call| call.starts_with("delete dev")));
+    let again = start(&world.host, &world.images, request()).await.unwrap();
+    assert_eq!(again.outcome, Outcome::Unchanged, "the change must have been stored");
+}
+
+#[tokio::test]
+async fn a_failed_first_start_leaves_nothing() {
+    for method in ["ensure_network", "create", "start", "endpoints"] {
+        let world = World::new();
+        world.host.driver.fail_next(method);
+        let error = start(&world.host, &world.images, request()).await.unwrap_err();
+        assert!(matches!(error, ClusterError::Driver(_)), "{method}: {error}");
+        assert!(world.host.driver.list(None).await.unwrap().is_empty(), "{method}");
+        assert!(world.host.store.load(&name()).unwrap().is_none(), "{method}");
+    }
+}
+
+#[tokio::test]
+async fn a_failed_first_start_is_kept_when_asked() {
+    let world = World::new();
+    world.host.driver.fail_next("endpoints");
+    let mut kept = request();
+    kept.options.keep = true;
+    assert!(start(&world.host, &world.images, kept).await.is_err());
+    assert_eq!(world.host.driver.list(None).await.unwrap().len(), 1);
+    let report = start(&world.host, &world.images, request()).await.unwrap();
+    assert_eq!(report.outcome, Outcome::Created);
+}
+
+#[tokio::test]
+async fn a_failed_start_of_an_existing_cluster_deletes_nothing() {
+    let world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    stop(&world.host, &name(), false).await.unwrap();
+    world.host.driver.fail_next("start");
+    assert!(start(&world.host, &world.images, request()).await.is_err());
+    assert_eq!(world.host.driver.list(None).await.unwrap()[0].state, MachineState::Stopped);
+    assert!(start(&world.host, &world.images, request()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_start_that_was_killed_is_made_anew_by_the_next_one() {
+    let world = World::new();
+    world.host.driver.fail_next("endpoints");
+    let mut killed = request();
+    killed.options.keep = true;
+    assert!(start(&world.host, &world.images, killed).await.is_err());
+    assert!(undo_start(&world.host, &name()).await.unwrap());
+    assert!(world.host.driver.list(None).await.unwrap().is_empty());
+    assert!(!undo_start(&world.host, &name()).await.unwrap());
+}
+
+#[tokio::test]
+async fn undoing_a_start_never_touches_a_cluster_that_was_usable() {
+    let world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    assert!(!undo_start(&world.host, &name()).await.unwrap());
+    assert_eq!(world.host.driver.list(None).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn delete_works_without_a_profile_and_twice() {
+    let world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    world.host.store.remove(&name()).unwrap();
+    assert!(delete(&world.host, &name()).await.unwrap().existed);
+    assert!(world.host.driver.list(None).await.unwrap().is_empty());
+    assert!(!world.kubeconfig().contains("dev"));
+    assert!(!delete(&world.host, &name()).await.unwrap().existed);
+}
+
+#[tokio::test]
+async fn status_follows_the_machine() {
+    let world = World::new();
+    let missing = status(&world.host, &name()).await.unwrap_err();
+    assert_eq!(missing.reason().exit.0, 85);
+    start(&world.host, &world.images, request()).await.unwrap();
+    assert_eq!(status(&world.host, &name()).await.unwrap().nodes[0].host, ComponentState::Running);
+    stop(&world.host, &name(), false).await.unwrap();
+    let node = status(&world.host, &name()).await.unwrap().nodes.remove(0);
+    assert_eq!((node.host, node.apiserver), (ComponentState::Stopped, ComponentState::Stopped));
+}
+
+#[tokio::test]
+async fn a_name_that_is_another_clusters_node_is_refused() {
+    let world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    let mut file = world.host.store.load(&name()).unwrap().unwrap();
+    let mut second = file.status.nodes[0].clone();
+    second.name = name().node(1);
+    file.status.nodes.push(second);
+    world.host.store.save(&file).unwrap();
+    let mut clash = request();
+    clash.name = "dev-m02".parse().unwrap();
+    let error = start(&world.host, &world.images, clash).await.unwrap_err();
+    assert!(matches!(error, ClusterError::NameTaken { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn settings_that_cannot_change_are_warned_about() {
+    let world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    let mut changed = request();
+    changed.given = SpecFile { dns_domain: Some("example.test".into()), ..SpecFile::default() };
+    let report = start(&world.host, &world.images, changed).await.unwrap();
+    assert_eq!(report.outcome, Outcome::Unchanged);
+    let warned = |event: &Event| matches!(event, Event::Warning(text) if text.contains("--dns-domain example.test"));
+    assert!(world.events().iter().any(warned));
+}
+
+#[tokio::test]
+async fn download_only_imports_the_image_and_makes_no_cluster() {
+    let world = World::new();
+    let mut request = request();
+    request.options = skiff_cluster::StartOptions { download_only: true, ..options() };
+    assert_eq!(start(&world.host, &world.images, request).await.unwrap().outcome, Outcome::Downloaded);
+    assert!(world.host.driver.list(None).await.unwrap().is_empty());
+    assert!(world.host.store.load(&name()).unwrap().is_none());
+}

@@ -1,0 +1,161 @@
+//! A world of fakes: a driver in memory, nodes that answer every command, an API that is always ready.
+
+use std::{
+    convert::Infallible,
+    fs,
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use ipnet::Ipv4Net;
+use skiff_cluster::{Api, ConnectApi, Host, ImageSource, StartOptions, StartRequest, WaitFor};
+use skiff_config::{ClusterName, KubeVersion, SpecFile};
+use skiff_driver::{FakeDriver, NodeImage};
+use skiff_kubeapi::{Access, Condition};
+use skiff_report::{Event, Recorder, Reporter};
+use skiff_runner::{Command, Connect, Output, RunError, Runner, SshTarget};
+use skiff_store::Store;
+use tempfile::TempDir;
+
+pub(crate) struct World {
+    pub(crate) host: Host<FakeDriver, FakeConnect, FakeApi>,
+    pub(crate) images: FakeImages,
+    recorder: Arc<Recorder>,
+    folder: TempDir,
+}
+
+pub(crate) fn name() -> ClusterName {
+    "dev".parse().unwrap()
+}
+
+pub(crate) fn options() -> StartOptions {
+    StartOptions {
+        wait: vec![WaitFor::NodeReady, WaitFor::Dns, WaitFor::DefaultServiceAccount],
+        wait_timeout: Duration::from_secs(1),
+        keep: false,
+        delete_on_failure: false,
+        download_only: false,
+        embed_certs: false,
+        keep_context: false,
+    }
+}
+
+pub(crate) fn request() -> StartRequest {
+    StartRequest { name: name(), given: SpecFile::default(), defaults: SpecFile::default(), options: options() }
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let recorder = Arc::new(Recorder::default());
+        let rootfs = folder.path().join("rootfs.tar");
+        fs::write(&rootfs, b"").unwrap();
+        let host = Host {
+            driver: FakeDriver::default(),
+            connect: FakeConnect::default(),
+            api: FakeApi,
+            store: Store::open(folder.path().join("home")).unwrap(),
+            kubeconfig: vec![folder.path().join("kubeconfig")],
+            command: "test".to_owned(),
+            reporter: Arc::clone(&recorder) as Arc<dyn Reporter>,
+        };
+        Self { host, images: FakeImages { rootfs }, recorder, folder }
+    }
+
+    pub(crate) fn kubeconfig(&self) -> String {
+        fs::read_to_string(self.folder.path().join("kubeconfig")).unwrap_or_default()
+    }
+
+    pub(crate) fn events(&self) -> Vec<Event> {
+        self.recorder.events()
+    }
+
+    /// True if the control plane was set up this many times.
+    pub(crate) fn kubeadm_ran(&self, times: usize) -> bool {
+        let lines = self.host.connect.lines.lock().unwrap();
+        lines.iter().filter(|line| line.contains("kubelet-start")).count() == times
+    }
+}
+
+/// Nodes on which every command succeeds.
+#[derive(Default, Clone)]
+pub(crate) struct FakeConnect {
+    lines: Arc<Mutex<Vec<String>>>,
+}
+
+impl Connect for FakeConnect {
+    type Runner = Self;
+
+    async fn connect(&self, _: &SshTarget, _: Duration) -> Result<Self, RunError> {
+        Ok(self.clone())
+    }
+}
+
+impl Runner for FakeConnect {
+    async fn output(&self, command: Command) -> Result<Output, RunError> {
+        self.lines.lock().unwrap().push(command.to_shell());
+        Ok(Output::default())
+    }
+}
+
+/// An API that has everything already.
+pub(crate) struct FakeApi;
+
+impl ConnectApi for FakeApi {
+    type Api = Self;
+
+    fn client(&self, _: &Access) -> Result<Self, Infallible> {
+        Ok(Self)
+    }
+}
+
+impl Api for FakeApi {
+    type Error = Infallible;
+
+    async fn ready(&self, _: Duration) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    async fn node_ready(&self, _: &str, _: Duration) -> Result<bool, Infallible> {
+        Ok(true)
+    }
+
+    async fn apply(&self, _: &str, _: Duration) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    async fn assign_pod_cidr(&self, _: &str, _: Ipv4Net, _: Duration) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    async fn wait(&self, _: &Condition, _: Duration) -> Result<(), Infallible> {
+        Ok(())
+    }
+
+    async fn run_in_pod(&self, _: &str, _: &[&str], _: Duration) -> Result<(i32, String), Infallible> {
+        Ok((0, String::new()))
+    }
+}
+
+/// An image that is there at once.
+pub(crate) struct FakeImages {
+    rootfs: PathBuf,
+}
+
+impl ImageSource for FakeImages {
+    type Error = Infallible;
+
+    async fn key(&self, version: &KubeVersion) -> Result<String, Infallible> {
+        Ok(format!("image-{version}"))
+    }
+
+    async fn build(&self, version: &KubeVersion, _: &dyn Reporter) -> Result<NodeImage, Infallible> {
+        let labels = [("kubernetes".to_owned(), version.to_string())].into();
+        Ok(NodeImage { key: format!("image-{version}"), rootfs: self.rootfs.clone(), labels })
+    }
+
+    fn agent_image(&self) -> Result<String, Infallible> {
+        Ok("example.test/agent:1".to_owned())
+    }
+}

@@ -244,6 +244,32 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_command_ends_when_nobody_waits_for_it_any_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut journal = Journal::begin(dir.path().join("a.log"), &Silent).unwrap();
+        let (sender, receiver) = tokio::sync::oneshot::channel();
+        let mut sender = Some(sender);
+        let job = Job::new("sleeping", ["sh", "-c", "echo $$; exec sleep 600"]);
+        let waiting = journal.run(job, |line| {
+            if let Some(sender) = sender.take() {
+                sender.send(line.to_owned()).unwrap();
+            }
+            None
+        });
+        let pid = tokio::select! {
+            _ = waiting => panic!("the command ended by itself"),
+            pid = receiver => pid.unwrap(),
+        };
+        let running = || match fs::read_to_string(format!("/proc/{pid}/stat")) {
+            Ok(stat) => !stat.contains(") Z "),
+            Err(_) => false,
+        };
+        while running() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    #[tokio::test]
     async fn the_log_before_the_last_is_kept() {
         let dir = tempfile::tempdir().unwrap();
         for text in ["first", "second"] {

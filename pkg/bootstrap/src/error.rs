@@ -1,7 +1,10 @@
 //! What can go wrong in this crate.
 
 use skiff_report::{Diagnose, ExitCode, Reason};
+use skiff_runner::RunError;
 use thiserror::Error;
+
+use crate::diagnose::Cause;
 
 /// A failed step of the bootstrap.
 #[derive(Debug, Error)]
@@ -43,6 +46,25 @@ pub enum BootstrapError {
         /// What is wrong with it.
         detail: String,
     },
+    /// kubeadm failed, and this is why.
+    #[error("{action} failed: {cause}")]
+    Kubeadm {
+        /// What it was to do, e.g. `kubeadm init`.
+        action: String,
+        /// Why it could not.
+        cause: Cause,
+        /// All it printed.
+        printed: String,
+    },
+    /// The node could not be asked.
+    #[error("{action} could not be run")]
+    Node {
+        /// What was to be done, e.g. `kubeadm init`.
+        action: String,
+        /// Why not.
+        #[source]
+        source: RunError,
+    },
 }
 
 impl Diagnose for BootstrapError {
@@ -65,6 +87,8 @@ impl Diagnose for BootstrapError {
                 ExitCode::GUEST_ERROR,
                 "Restore the file from a backup, or make the cluster anew: `skiff delete`, then `skiff start`.",
             ),
+            Self::Kubeadm { cause, .. } => cause.reason(),
+            Self::Node { source, .. } => source.reason(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::{fmt, time::SystemTime};
 use crate::{
     BootstrapError, ClusterConfig, NodeConfig, cni,
     kubeconfig::NodeKubeconfigs,
-    pki::{ClusterPki, NodeCertificates, PkiFile},
+    pki::{ClusterPki, NodeCertificates, PkiFile, issue_kubelet_server},
     render,
 };
 
@@ -43,7 +43,7 @@ impl fmt::Debug for NodeFile {
 /// The files of a node, with newly issued certificates: sorted by path, nothing of it below folders
 /// that are volumes or empty at each start.
 ///
-/// A worker gets the cluster's certificate but no authority's key.
+/// A worker gets the cluster's certificate, but no authority's key.
 ///
 /// # Errors
 /// [`BootstrapError`] for settings that fit no document and for certificates that cannot be made.
@@ -62,6 +62,7 @@ pub fn node_files(
     } else {
         files.extend(authorities.filter(|file| file.path == "ca.crt").map(NodeFile::pki));
     }
+    files.extend(issue_kubelet_server(cluster, node, pki, now)?.map(NodeFile::pki));
     for (name, text) in NodeKubeconfigs::issue(cluster, node, pki, now)?.files() {
         files.push(NodeFile::new(format!("/etc/kubernetes/{name}"), 0o600, text));
     }

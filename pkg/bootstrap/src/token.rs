@@ -2,9 +2,7 @@
 
 use std::fmt;
 
-use ring::rand::{SecureRandom as _, SystemRandom};
-
-use crate::BootstrapError;
+use crate::{BootstrapError, random_bytes};
 
 /// A bootstrap token: six characters that name it, a dot, sixteen that are secret.
 #[derive(Clone, PartialEq, Eq)]
@@ -18,9 +16,7 @@ impl BootstrapToken {
     /// # Errors
     /// [`BootstrapError::Entropy`] if the system gives no random bytes.
     pub fn generate() -> Result<Self, BootstrapError> {
-        let mut bytes = [0; 22];
-        SystemRandom::new().fill(&mut bytes).map_err(|_| BootstrapError::Entropy)?;
-        Ok(Self::from_bytes(bytes))
+        Ok(Self::from_bytes(random_bytes()?))
     }
 
     /// The token that these bytes give. 32 characters divide 256: each is equally likely.

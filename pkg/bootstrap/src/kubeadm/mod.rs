@@ -90,9 +90,8 @@ pub async fn explain<R: Runner>(runner: &R) -> diagnose::Cause {
 /// The end of what kubelet, containerd and the control plane's containers wrote: where the reason
 /// stands for whatever kubeadm only saw time out.
 async fn node_log<R: Runner>(runner: &R) -> String {
-    let script = "journalctl --no-pager -q -n 200 -u kubelet -u containerd -o cat; \
-                  for log in /var/log/pods/kube-system_*/*/*.log; do tail -n 30 \"$log\"; done 2>/dev/null; df -h /var";
-    let output: Result<_, RunError> = runner.output(Command::sh(script).timeout(Duration::from_secs(10))).await;
+    let command = Command::sh(diagnose::NODE_LOG).timeout(Duration::from_secs(10));
+    let output: Result<_, RunError> = runner.output(command).await;
     // The log helps to explain a failure that is told anyway; without it the explanation is shorter.
     output.map(|output| output.stdout_text()).unwrap_or_default()
 }

@@ -29,7 +29,9 @@ async fn the_kubelet_starts_after_its_manifests_are_written() {
     start_control_plane(&runner, &cluster, &node).await.unwrap();
     let script = &lines(&runner)[0];
     let position = |word: &str| script.find(word).unwrap();
-    assert!(position("etcd local") < position("kubelet-start") && position("control-plane all") < position("kubelet-start"));
+    assert!(
+        position("etcd local") < position("kubelet-start") && position("control-plane all") < position("kubelet-start")
+    );
 }
 
 #[tokio::test]

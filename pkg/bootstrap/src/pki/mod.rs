@@ -13,6 +13,6 @@ mod ssh;
 pub use authority::{Authority, CaPin, Pair, Validity};
 pub use certificate::Certificate;
 pub use cluster::{ClusterPki, PkiFile, ServiceAccountKey};
-pub use node::{Group, NodeCertificates, privileged_group};
+pub use node::{Group, NodeCertificates, issue_kubelet_server, privileged_group};
 pub use sans::Sans;
 pub use ssh::SshKey;

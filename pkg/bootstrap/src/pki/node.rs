@@ -26,6 +26,25 @@ pub fn privileged_group(version: &KubeVersion) -> &'static str {
     if version.minor() >= 29 { Group::CLUSTER_ADMINS } else { Group::MASTERS }
 }
 
+/// The certificate that a node's kubelet serves with.
+///
+/// Left alone, a kubelet makes one of its own at its first start: an RSA key, which takes its time,
+/// and a signature that no client can check.
+///
+/// # Errors
+/// [`BootstrapError::Issue`].
+pub fn issue_kubelet_server(
+    cluster: &ClusterConfig,
+    node: &NodeConfig,
+    pki: &ClusterPki,
+    now: SystemTime,
+) -> Result<[PkiFile; 2], BootstrapError> {
+    let (name, sans) = (format!("system:node:{}", node.name), Sans::of_kubelet(node));
+    let leaf = Leaf { common_name: &name, group: Some(Group::NODES), server: Some(&sans), client: false };
+    let pair = pki.ca.issue(&leaf, Validity::new(now, cluster.leaf_validity))?;
+    Ok([PkiFile { path: "kubelet.crt", text: pair.certificate }, PkiFile { path: "kubelet.key", text: pair.key }])
+}
+
 /// The leaf certificates below `/etc/kubernetes/pki` of a control plane.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeCertificates {

@@ -51,6 +51,15 @@ impl Sans {
         sans
     }
 
+    /// What clients may call this node's kubelet.
+    #[must_use]
+    pub fn of_kubelet(node: &NodeConfig) -> Self {
+        let mut sans = Self::default();
+        sans.name(node.name.as_str());
+        sans.ip(node.address.into());
+        sans
+    }
+
     /// Names, then addresses.
     #[must_use]
     pub fn to_texts(&self) -> Vec<String> {

@@ -3,12 +3,9 @@
 use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use ring::{
-    rand::{SecureRandom as _, SystemRandom},
-    signature::{Ed25519KeyPair, KeyPair as _},
-};
+use ring::signature::{Ed25519KeyPair, KeyPair as _};
 
-use crate::BootstrapError;
+use crate::{BootstrapError, random_bytes};
 
 const KIND: &str = "ssh-ed25519";
 /// Columns of base64 text, as ssh-keygen breaks it.
@@ -27,9 +24,7 @@ impl SshKey {
     /// # Errors
     /// [`BootstrapError::Entropy`].
     pub fn generate(comment: &str) -> Result<Self, BootstrapError> {
-        let mut seed = [0; 32];
-        SystemRandom::new().fill(&mut seed).map_err(|_| BootstrapError::Entropy)?;
-        Self::from_seed(&seed, comment)
+        Self::from_seed(&random_bytes()?, comment)
     }
 
     /// The key that 32 secret bytes give.

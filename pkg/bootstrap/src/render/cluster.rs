@@ -57,8 +57,10 @@ pub(super) fn configuration(cluster: &ClusterConfig, node: &NodeConfig) -> Value
 fn component_flags(cluster: &ClusterConfig) -> [(&'static str, Flags); 4] {
     // With nobody to compete with, an election only delays the start of a control plane.
     let election: &[(&str, &str)] = if cluster.control_planes == 1 { &[("leader-elect", "false")] } else { &[] };
-    // Pod CIDRs are given to nodes by skiff, by the node's number.
-    let manager = [election, &[("allocate-node-cidrs", "false")]].concat();
+    // Pod CIDRs are given to nodes by skiff, by the node's number. The default of 20 requests a
+    // second makes its controllers wait for each other when a cluster starts.
+    let manager =
+        [election, &[("allocate-node-cidrs", "false"), ("kube-api-qps", "300"), ("kube-api-burst", "600")]].concat();
     [
         ("apiServer", Flags::of(cluster, Component::ApiServer, &[])),
         ("controllerManager", Flags::of(cluster, Component::ControllerManager, &manager)),

@@ -52,6 +52,8 @@ pub(super) fn configuration(cluster: &ClusterConfig, node: &NodeConfig) -> Resul
         "healthzPort": 10248,
         "rotateCertificates": true,
         "staticPodPath": "/etc/kubernetes/manifests",
+        "tlsCertFile": "/etc/kubernetes/pki/kubelet.crt",
+        "tlsPrivateKeyFile": "/etc/kubernetes/pki/kubelet.key",
     });
     if version.minor() >= 27 {
         document["containerRuntimeEndpoint"] = CRI_SOCKET.into();

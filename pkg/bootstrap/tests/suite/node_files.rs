@@ -21,7 +21,7 @@ fn paths(files: &BTreeMap<String, NodeFile>) -> Vec<&str> {
     files.keys().map(|path| path.strip_prefix("/etc/").unwrap()).collect()
 }
 
-const CONTROL_PLANE: [&str; 28] = [
+const CONTROL_PLANE: [&str; 30] = [
     "cni/net.d/10-skiff.conflist",
     "kubernetes/admin.conf",
     "kubernetes/controller-manager.conf",
@@ -47,6 +47,8 @@ const CONTROL_PLANE: [&str; 28] = [
     "kubernetes/pki/front-proxy-ca.key",
     "kubernetes/pki/front-proxy-client.crt",
     "kubernetes/pki/front-proxy-client.key",
+    "kubernetes/pki/kubelet.crt",
+    "kubernetes/pki/kubelet.key",
     "kubernetes/pki/sa.key",
     "kubernetes/pki/sa.pub",
     "kubernetes/scheduler.conf",
@@ -64,8 +66,14 @@ fn a_control_plane_gets_all_that_kubeadm_would_make() {
 #[test]
 fn a_worker_gets_no_key_but_its_own() {
     let files = files(29, Role::Worker, Flavour::Default);
-    let expected =
-        ["cni/net.d/10-skiff.conflist", "kubernetes/kubeadm.yaml", "kubernetes/kubelet.conf", "kubernetes/pki/ca.crt"];
+    let expected = [
+        "cni/net.d/10-skiff.conflist",
+        "kubernetes/kubeadm.yaml",
+        "kubernetes/kubelet.conf",
+        "kubernetes/pki/ca.crt",
+        "kubernetes/pki/kubelet.crt",
+        "kubernetes/pki/kubelet.key",
+    ];
     assert_eq!(paths(&files), expected);
 }
 

@@ -4,6 +4,7 @@ use std::{ffi::OsString, io::Write, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{Error, api, dns, docker_info, lookup, storage};
 
@@ -40,12 +41,7 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
-    tracing_subscriber::fmt()
-        .with_max_level(cli.log_level)
-        .with_ansi(false)
-        .with_target(false)
-        .with_writer(std::io::stderr)
-        .init();
+    log_to_stderr(cli.log_level);
     match dispatch(cli.role) {
         Ok(code) => code,
         Err(error) => {
@@ -53,6 +49,15 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Sets up the log. The API client reports each failed request itself, which our own lines repeat with
+/// more sense; its lines are of use only to those who look closely.
+fn log_to_stderr(level: LevelFilter) {
+    let client = if level >= LevelFilter::DEBUG { level } else { LevelFilter::OFF };
+    let filter = Targets::new().with_default(level).with_target("kube_client", client);
+    let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_writer(std::io::stderr);
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
 }
 
 fn dispatch(role: Role) -> Result<ExitCode, Error> {

@@ -80,16 +80,16 @@ impl Folders {
         }
     }
 
-    /// Removes a volume's folder with all it holds. One that is gone is fine.
-    pub(crate) fn remove(&self, volume: &VolumeName) -> io::Result<()> {
+    /// Removes a volume's folder with all it holds. Says whether there was one.
+    pub(crate) fn remove(&self, volume: &VolumeName) -> io::Result<bool> {
         let doomed = self.root.join(format!("{DOOMED}{}", volume.0));
         remove_tree(&doomed)?;
         // The new name is what an interrupted removal is found by later.
         match fs::rename(self.path(volume), &doomed) {
-            Err(error) if is_gone(&error) => return Ok(()),
+            Err(error) if is_gone(&error) => return Ok(false),
             renamed => renamed?,
         }
-        remove_tree(&doomed)
+        remove_tree(&doomed).map(|()| true)
     }
 }
 
@@ -179,7 +179,7 @@ mod tests {
         folders.remove(&volume).unwrap();
         assert!(fs::symlink_metadata(&path).is_err());
         assert!(outside.join("precious").exists());
-        folders.remove(&volume).unwrap();
+        assert!(!folders.remove(&volume).unwrap(), "nothing was left to remove");
     }
 
     #[test]

@@ -167,7 +167,8 @@ impl Provisioner {
         let Some(name) = self.doomed(volume) else { return Ok(Outcome::Settled) };
         let result = self.try_delete(volume, &name).await;
         match &result {
-            Ok(()) => {
+            Ok(false) => {}
+            Ok(true) => {
                 self.metrics.deleted.add();
                 tracing::info!(volume = name.as_str(), "deleted");
             }
@@ -176,23 +177,28 @@ impl Provisioner {
                 self.report(&volume.object_ref(&()), EventType::Warning, "VolumeFailedDelete", chain(trouble)).await;
             }
         }
-        result.map(|()| Outcome::Settled)
+        result.map(|_| Outcome::Settled)
     }
 
-    async fn try_delete(&self, volume: &PersistentVolume, name: &VolumeName) -> Result<(), Trouble> {
+    /// Says whether there was anything to do.
+    async fn try_delete(&self, volume: &PersistentVolume, name: &VolumeName) -> Result<bool, Trouble> {
         let (folders, doomed) = (self.folders.clone(), name.clone());
         // A large tree takes its time, during which the health server must go on answering.
         let removed = tokio::task::spawn_blocking(move || folders.remove(&doomed)).await;
-        removed
+        let existed = removed
             .unwrap_or_else(|panic| Err(std::io::Error::other(panic)))
             .map_err(self.folder_trouble("remove the folder", name))?;
+        if volume.metadata.deletion_timestamp.is_some() {
+            // Deleted already, by us or by hand, and only waiting for others to let go.
+            return Ok(existed);
+        }
         let same = Preconditions { uid: volume.metadata.uid.clone(), resource_version: None };
         let params = DeleteParams { preconditions: Some(same), ..DeleteParams::default() };
         let volumes = Api::<PersistentVolume>::all(self.client.clone());
         match volumes.delete(name.as_str(), &params).await {
-            Ok(_) => Ok(()),
+            Ok(_) => Ok(true),
             // Gone, or another one by now: either way not the one that was to be deleted.
-            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(()),
+            Err(kube::Error::Api(status)) if matches!(status.code, 404 | 409) => Ok(existed),
             Err(source) => Err(Trouble::Api { what: "delete the volume", source }),
         }
     }

@@ -212,3 +212,12 @@ async fn a_new_volume_of_the_same_name_is_not_deleted_for_the_old_one() {
     cluster.start("a").delete(&volume).await.unwrap();
     assert!(cluster.volume().is_some());
 }
+
+#[tokio::test]
+async fn a_volume_that_is_being_deleted_already_only_loses_its_folder() {
+    let (cluster, mut volume) = after_use("Delete").await;
+    volume.metadata.deletion_timestamp = Some(parse(json!("2026-01-01T00:00:00Z")));
+    cluster.start("a").delete(&volume).await.unwrap();
+    assert!(cluster.folders("a").is_empty());
+    assert!(cluster.volume().is_some(), "whoever deletes it finishes that");
+}

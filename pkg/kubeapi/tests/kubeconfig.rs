@@ -199,7 +199,9 @@ fn somebody_elses_entry_of_the_same_name_is_neither_changed_nor_removed() {
 
 #[test]
 fn files_that_are_hardly_there_become_complete() {
-    for text in ["", "\n\n", "# mine\n", "---\n", "null\n", "{}", "clusters: null\nusers: []\n", "\u{feff}kind: Config\n"] {
+    for text in
+        ["", "\n\n", "# mine\n", "---\n", "null\n", "{}", "clusters: null\nusers: []\n", "\u{feff}kind: Config\n"]
+    {
         let (_folder, paths) = folder_with(text);
         merge(&paths, &entry("skiff"), true).unwrap();
         assert_eq!(names(&paths[0], "contexts"), ["skiff"], "{text:?}");
@@ -234,7 +236,7 @@ fn a_file_that_makes_no_sense_is_named_with_its_line_and_never_touched() {
         (b"clusters: nonsense\n", 1),
         (b"users:\n- just-a-name\n", 1),
         (b"a: 1\n\xff\xfe\n", 2),
-        (b"kind: Config\n---\nkind: Config\n", 1),
+        (b"kind: Config\n---\nkind: Config\n", 2),
     ];
     for (bytes, line) in cases {
         let folder = tempfile::tempdir().unwrap();
@@ -287,7 +289,10 @@ fn of_several_files_the_one_that_has_the_entry_is_changed() {
     let merged = merge(&paths, &entry("one"), false).unwrap();
     assert_eq!(merged.file, paths[1]);
     merge(std::slice::from_ref(&second), &entry("two"), false).unwrap();
-    assert_eq!(merge(&paths, &entry("two"), true).unwrap(), Merged { file: second.clone(), changed: true, current: true });
+    assert_eq!(
+        merge(&paths, &entry("two"), true).unwrap(),
+        Merged { file: second.clone(), changed: true, current: true }
+    );
     // The current context is set where it counts.
     assert_eq!(tree(&paths[1])["current-context"], Value::from("two"));
     assert_eq!(tree(&second)["current-context"], Value::from(""));

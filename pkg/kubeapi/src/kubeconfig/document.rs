@@ -69,13 +69,17 @@ impl Document {
         let wrong = |line: u64, problem: String| KubeError::KubeconfigSyntax { path: path.to_owned(), line, problem };
         let root: Value = serde_saphyr::from_str_with_options(text, reading()).map_err(|error| {
             let line = error.location().map_or(1, |location| location.line());
-            wrong(line, error.to_string())
+            wrong(line, explain(&error))
         })?;
         let root = match root {
             Value::Null => return Ok(Self::new()),
             Value::Mapping(root) => root,
             _ => return Err(wrong(1, "a kubeconfig is a mapping".to_owned())),
         };
+        let place = |key: &str| text.lines().position(|line| line.starts_with(key)).map_or(1, |index| index as u64 + 1);
+        if root.get("kind").is_some_and(|kind| kind.as_str() != Some("Config")) {
+            return Err(wrong(place("kind"), "its `kind` is not `Config`".to_owned()));
+        }
         for part in Part::ALL {
             let list = part.list();
             let is_right = match root.get(list) {
@@ -84,11 +88,17 @@ impl Document {
                 Some(_) => false,
             };
             if !is_right {
-                let line = text.lines().position(|line| line.starts_with(list)).map_or(1, |index| index as u64 + 1);
-                return Err(wrong(line, format!("`{list}` is not a list of named entries")));
+                return Err(wrong(place(list), format!("`{list}` is not a list of named entries")));
             }
         }
         Ok(Self { root })
+    }
+
+    /// Adds what kubectl asks of every kubeconfig.
+    pub(super) fn complete(&mut self) {
+        for (key, value) in [("apiVersion", "v1"), ("kind", "Config")] {
+            self.root.entry(key.into()).or_insert(value.into());
+        }
     }
 
     /// The text of the file, such that Go programs read the same tree.
@@ -130,6 +140,15 @@ impl Document {
             let body = |item: &Value| item.get(part.word()).and_then(Value::as_mapping).is_some_and(&is_ours);
             items.retain(|item| !(is_named(item, name) && body(item)));
         }
+    }
+}
+
+/// What is wrong, without the reader's advice to programmers and without the place, which is told apart.
+fn explain(error: &serde_saphyr::Error) -> String {
+    let text = error.to_string();
+    match error {
+        serde_saphyr::Error::MultipleDocuments { .. } => "there is more than one document".to_owned(),
+        _ => text.rsplit_once(" at line ").map_or(text.clone(), |(problem, _)| problem.to_owned()),
     }
 }
 

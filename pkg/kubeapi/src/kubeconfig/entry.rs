@@ -134,6 +134,7 @@ pub(super) fn remove(document: &mut Document, name: &str) {
 
 fn write(document: &mut Document, entry: &Entry, stamp: Option<&Zoned>, now: &Zoned) {
     let Entry { name, server, credentials, version } = entry;
+    document.complete();
     // The order of insertion is kubectl's, which is the alphabet's.
     let cluster = document.body_mut(Part::Cluster, name);
     credentials.ca().set(cluster);

@@ -5,18 +5,42 @@ use std::{
     io::Write,
     os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
+    thread,
+    time::{Duration, Instant},
 };
 
 use tempfile::NamedTempFile;
 
-use super::{document::Document, lock::Lock};
+use super::{
+    document::Document,
+    lock::{Lock, lock_name},
+};
 use crate::KubeError;
 
 /// Links that lead to links are followed this far, as the kernel does.
 const MOST_LINKS: usize = 40;
 
-/// Reads a file; one that does not exist is an empty kubeconfig.
+/// Somebody who writes is done long before this; a lock file that stays was left behind.
+const WHILE_WRITTEN: Duration = Duration::from_millis(100);
+const STEP: Duration = Duration::from_millis(5);
+
+/// Reads a file that nobody is writing: kubectl writes over the old text, under its lock, and whoever
+/// looks at that moment sees half of the new one.
 pub(super) fn load(path: &Path) -> Result<Document, KubeError> {
+    let lock = lock_name(path);
+    let end = Instant::now() + WHILE_WRITTEN;
+    loop {
+        let locked_before = lock.exists();
+        let document = read(path);
+        if !(locked_before || lock.exists()) || Instant::now() > end {
+            return document;
+        }
+        thread::sleep(STEP);
+    }
+}
+
+/// Reads a file; one that does not exist is an empty kubeconfig.
+fn read(path: &Path) -> Result<Document, KubeError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Document::new()),
@@ -33,18 +57,17 @@ pub(super) fn load(path: &Path) -> Result<Document, KubeError> {
     }
 }
 
-/// Changes a file, and returns whether it did. A file that stays the same is neither locked nor
-/// written, so that it may be one that nobody can write.
+/// Changes a file, and returns whether it did. `seen` is the file as it was a moment ago: if that would
+/// stay the same, the file is neither locked nor written, so that it may be one that nobody can write.
 pub(super) fn edit(
     path: &Path,
+    seen: &Document,
     mut change: impl FnMut(&mut Document) -> Result<(), KubeError>,
 ) -> Result<bool, KubeError> {
-    // Without the lock we may see half of what another program writes, so only a good end counts.
-    if let Ok(before) = load(path) {
-        let mut after = before.clone();
-        if change(&mut after).is_ok() && after == before {
-            return Ok(false);
-        }
+    let mut after = seen.clone();
+    change(&mut after)?;
+    if after == *seen {
+        return Ok(false);
     }
     let failed = |source| KubeError::KubeconfigWrite { path: path.to_owned(), source };
     let target = resolve(path).map_err(failed)?;
@@ -52,7 +75,7 @@ pub(super) fn edit(
         make_folder(folder).map_err(failed)?;
     }
     let _lock = Lock::take(path, &target)?;
-    let before = load(path)?;
+    let before = read(path)?;
     let mut after = before.clone();
     change(&mut after)?;
     if after == before {

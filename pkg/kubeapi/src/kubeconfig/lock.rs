@@ -18,9 +18,9 @@ use crate::KubeError;
 
 /// How long to wait for others. kubectl needs milliseconds.
 const PATIENCE: Duration = Duration::from_secs(10);
-const STEP: Duration = Duration::from_millis(10);
+const STEP: Duration = Duration::from_millis(3);
 /// Nobody edits a kubeconfig for so long: whoever made this lock file is gone.
-const STALE: Duration = Duration::from_secs(60);
+const STALE: Duration = Duration::from_secs(30);
 /// The first word in lock files of ours.
 const OURS: &str = "skiff";
 
@@ -59,7 +59,8 @@ impl Drop for Lock {
     }
 }
 
-fn lock_name(path: &Path) -> PathBuf {
+/// kubectl's name for the lock of a file.
+pub(super) fn lock_name(path: &Path) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(".lock");
     PathBuf::from(name)

@@ -43,29 +43,33 @@ pub struct Merged {
 /// is not skiff's.
 pub fn merge(paths: &[PathBuf], entry: &Entry, set_current: bool) -> Result<Merged, KubeError> {
     let documents = load_all(paths)?;
-    let (file, _) = documents
+    let (file, before) = documents
         .iter()
         .find(|(_, document)| Part::ALL.into_iter().any(|part| document.body(part, &entry.name).is_some()))
         .or_else(|| documents.iter().find(|(path, _)| path.exists()))
         .or_else(|| documents.first())
         .ok_or_else(|| no_path())?;
-    let current_file = current_file(&documents).unwrap_or(file);
+    let deciding = deciding(&documents);
+    let decides = deciding.is_none_or(|(path, _)| path == file);
     let now = Zoned::now();
-    let mut changed = file::edit(file, |document| {
+    let mut changed = file::edit(file, before, |document| {
         entry::merge(document, file, entry, &now)?;
-        if set_current && current_file == file {
+        if set_current && decides {
             document.set_current_context(&entry.name);
         }
         Ok(())
     })?;
-    if set_current && current_file != file {
-        changed |= file::edit(current_file, |document| {
+    if let Some((path, before)) = deciding
+        && set_current
+        && !decides
+    {
+        changed |= file::edit(path, before, |document| {
             document.set_current_context(&entry.name);
             Ok(())
         })?;
     }
-    let current = current_context(paths)?.is_some_and(|current| current == entry.name);
-    Ok(Merged { file: file.clone(), changed, current })
+    let current = deciding.and_then(|(_, document)| document.current_context()) == Some(&entry.name);
+    Ok(Merged { file: file.clone(), changed, current: set_current || current })
 }
 
 /// Removes cluster, user and context of one name from all files, where they are skiff's. A current
@@ -76,32 +80,32 @@ pub fn merge(paths: &[PathBuf], entry: &Entry, set_current: bool) -> Result<Merg
 /// When a file cannot be read, locked or written, or is no kubeconfig. All other files are done then.
 pub fn remove(paths: &[PathBuf], name: &str) -> Result<bool, KubeError> {
     let mut failure = None;
+    let mut keep = |error: KubeError| failure = failure.take().or(Some(error));
     let mut removed = false;
-    let mut each = |edit: &mut dyn FnMut(&mut Document)| {
-        let mut any = false;
-        for path in paths {
-            let edited = file::edit(path, |document| {
-                edit(document);
-                Ok(())
-            });
-            match edited {
-                Ok(changed) => any |= changed,
-                Err(error) => failure = failure.take().or(Some(error)),
-            }
-        }
-        any
-    };
-    if each(&mut |document| entry::remove(document, name)) {
-        removed = true;
-    }
     let mut context_left = false;
-    each(&mut |document| context_left |= document.body(Part::Context, name).is_some());
-    if removed && !context_left {
-        each(&mut |document| {
-            if document.current_context() == Some(name) {
-                document.set_current_context("");
-            }
+    for path in paths {
+        let edited = file::load(path).and_then(|before| {
+            file::edit(path, &before, |document| {
+                entry::remove(document, name);
+                context_left |= document.body(Part::Context, name).is_some();
+                Ok(())
+            })
         });
+        edited.map(|changed| removed |= changed).unwrap_or_else(&mut keep);
+    }
+    if removed && !context_left {
+        for path in paths {
+            let edited = file::load(path).and_then(|before| {
+                file::edit(path, &before, |document| {
+                    if document.current_context() == Some(name) {
+                        document.set_current_context("");
+                    }
+                    Ok(())
+                })
+            });
+            // A file that cannot be read has failed above already.
+            edited.map(drop).unwrap_or_else(&mut keep);
+        }
     }
     failure.map_or(Ok(removed), Err)
 }
@@ -136,19 +140,35 @@ pub fn current_context(paths: &[PathBuf]) -> Result<Option<String>, KubeError> {
 /// When a file cannot be read, locked or written, or is no kubeconfig.
 pub fn use_context(paths: &[PathBuf], name: &str) -> Result<bool, KubeError> {
     let documents = load_all(paths)?;
-    let Some((file, _)) = documents.iter().find(|(_, document)| document.body(Part::Context, name).is_some()) else {
+    let Some(holder) = documents.iter().find(|(_, document)| document.body(Part::Context, name).is_some()) else {
         return Ok(false);
     };
-    file::edit(current_file(&documents).unwrap_or(file), |document| {
-        document.set_current_context(name);
-        Ok(())
-    })?;
+    set_current(deciding(&documents).unwrap_or(holder), name)?;
     Ok(true)
 }
 
+/// Leaves no context the current one if it is `name`. Returns false, and changes nothing, otherwise.
+///
+/// # Errors
+/// When a file cannot be read, locked or written, or is no kubeconfig.
+pub fn unset_context(paths: &[PathBuf], name: &str) -> Result<bool, KubeError> {
+    let documents = load_all(paths)?;
+    match deciding(&documents) {
+        Some(deciding) if deciding.1.current_context() == Some(name) => set_current(deciding, ""),
+        _ => Ok(false),
+    }
+}
+
+fn set_current((path, before): &(PathBuf, Document), name: &str) -> Result<bool, KubeError> {
+    file::edit(path, before, |document| {
+        document.set_current_context(name);
+        Ok(())
+    })
+}
+
 /// The first file that names a current context decides for all.
-fn current_file(documents: &[(PathBuf, Document)]) -> Option<&PathBuf> {
-    documents.iter().find(|(_, document)| document.current_context().is_some()).map(|(path, _)| path)
+fn deciding(documents: &[(PathBuf, Document)]) -> Option<&(PathBuf, Document)> {
+    documents.iter().find(|(_, document)| document.current_context().is_some())
 }
 
 fn load_all(paths: &[PathBuf]) -> Result<Vec<(PathBuf, Document)>, KubeError> {

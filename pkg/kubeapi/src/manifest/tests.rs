@@ -46,14 +46,14 @@ fn incomplete_objects_are_named() {
 fn paths_follow_group_and_namespace() {
     let text = "{apiVersion: apps/v1, kind: Deployment, metadata: {name: a}}\n---\n{apiVersion: v1, kind: Namespace, \
                 metadata: {name: b}}\n---\n{apiVersion: networking.k8s.io/v1, kind: NetworkPolicy, metadata: {name: c, \
-                namespace: n}}\n";
+                namespace: x}}\n";
     let paths: Vec<_> = read(text).unwrap().iter().map(|it| it.path(&it.place().unwrap())).collect();
     assert_eq!(
         paths,
         [
             "/apis/apps/v1/namespaces/default/deployments",
             "/api/v1/namespaces",
-            "/apis/networking.k8s.io/v1/namespaces/n/networkpolicies"
+            "/apis/networking.k8s.io/v1/namespaces/x/networkpolicies"
         ]
     );
 }

@@ -47,7 +47,7 @@ pub enum KubeError {
         waited: Duration,
         /// What stood in the way.
         #[source]
-        cause: Option<Cause>,
+        cause: Option<Box<Cause>>,
     },
     /// A manifest cannot be read.
     #[error("manifest {place}: {problem}")]
@@ -124,6 +124,13 @@ pub enum KubeError {
     },
 }
 
+impl KubeError {
+    /// The end of a wait in vain.
+    pub(crate) fn not_in_time(what: impl Into<String>, waited: Duration, cause: Option<Cause>) -> Self {
+        Self::NotInTime { what: what.into(), waited, cause: cause.map(Box::new) }
+    }
+}
+
 impl Diagnose for KubeError {
     fn reason(&self) -> Reason {
         match self {
@@ -136,7 +143,7 @@ impl Diagnose for KubeError {
             Self::NotReady { .. } => {
                 Reason::new("K8S_APISERVER_NOT_READY", ExitCode::CONTROL_PLANE_NOT_RUNNING, SEE_LOGS)
             }
-            Self::NotInTime { cause, .. } => cause.as_ref().map_or_else(too_slow, cause_reason),
+            Self::NotInTime { cause, .. } => cause.as_deref().map_or_else(too_slow, cause_reason),
             Self::Manifest { .. } => Reason::new("GUEST_MANIFEST", ExitCode::PROGRAM_CONFIG, "Correct the manifest."),
             Self::Refused { source, .. } => match source {
                 Trouble::Answer { .. } => Reason::new("K8S_APPLY", ExitCode::CONTROL_PLANE_ERROR, ""),

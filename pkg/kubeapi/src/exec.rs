@@ -138,7 +138,7 @@ fn no_pod(namespace: &str, selector: &str, deadline: &Deadline, unmet: Unmet<Pod
         }
     };
     let what = format!("a running pod with {selector} in {namespace}");
-    KubeError::NotInTime { what, waited: deadline.patience(), cause: Some(cause) }
+    KubeError::not_in_time(what, deadline.patience(), Some(cause))
 }
 
 #[cfg(test)]

@@ -57,14 +57,13 @@ impl Client {
     pub async fn assign_pod_cidr(&self, node: &str, cidr: Ipv4Net, patience: Duration) -> Result<(), KubeError> {
         let deadline = Deadline::after(patience);
         let wanted = cidr.to_string();
-        let what = || format!("registration of node {node}");
         let mut rests = Rests::new();
         loop {
             let found = self.follow(Collection::named(NODES, node), &deadline, |nodes| nodes.get(node).map(pod_cidr));
-            let has = found.await.map_err(|unmet| KubeError::NotInTime {
-                what: what(),
-                waited: deadline.patience(),
-                cause: Some(unmet.trouble.map_or_else(|| Cause::Absent { what: format!("node {node}") }, Cause::Api)),
+            let has = found.await.map_err(|unmet| {
+                let absent = || Cause::Absent { what: format!("node {node}") };
+                let cause = unmet.trouble.map_or_else(absent, Cause::Api);
+                KubeError::not_in_time(format!("registration of node {node}"), patience, Some(cause))
             })?;
             match has {
                 Some(has) if has == wanted => return Ok(()),

@@ -43,7 +43,7 @@ impl Client {
                     None => Cause::Api(trouble),
                 };
                 let what = format!("readiness of the API server at {}", self.server());
-                return Err(KubeError::NotInTime { what, waited: deadline.patience(), cause: Some(cause) });
+                return Err(KubeError::not_in_time(what, patience, Some(cause)));
             }
             deadline.rest(STEP).await;
         }

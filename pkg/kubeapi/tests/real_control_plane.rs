@@ -135,7 +135,7 @@ fn chain(error: &KubeError) -> String {
 /// The cause of a wait that ended in vain.
 fn cause(error: KubeError) -> Cause {
     match error {
-        KubeError::NotInTime { cause: Some(cause), .. } => cause,
+        KubeError::NotInTime { cause: Some(cause), .. } => *cause,
         other => panic!("{}", chain(&other)),
     }
 }

@@ -48,7 +48,7 @@ pub fn merge(paths: &[PathBuf], entry: &Entry, set_current: bool) -> Result<Merg
         .find(|(_, document)| Part::ALL.into_iter().any(|part| document.body(part, &entry.name).is_some()))
         .or_else(|| documents.iter().find(|(path, _)| path.exists()))
         .or_else(|| documents.first())
-        .ok_or_else(|| no_path())?;
+        .ok_or_else(no_path)?;
     let deciding = deciding(&documents);
     let decides = deciding.is_none_or(|(path, _)| path == file);
     let now = Zoned::now();

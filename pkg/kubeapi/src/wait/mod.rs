@@ -114,7 +114,7 @@ impl Client {
                 self.workload(Workload { kind: "DaemonSet", namespace, name, is_met, selector }, since, &deadline).await
             }
         };
-        met.map_err(|cause| KubeError::NotInTime { what: condition.to_string(), waited: patience, cause })
+        met.map_err(|cause| KubeError::not_in_time(condition.to_string(), patience, cause))
     }
 
     async fn node_ready(&self, name: &str, since: Since, deadline: &Deadline) -> Result<(), Option<Cause>> {

@@ -51,11 +51,12 @@ pub(crate) fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Sets up the log. The API client reports each failed request itself, which our own lines repeat with
-/// more sense; its lines are of use only to those who look closely.
+/// Sets up the log. The API client reports each failed request, which our own lines repeat with more sense,
+/// and the DNS library each odd packet, which anybody may send; both are for those who look closely.
 fn log_to_stderr(level: LevelFilter) {
-    let client = if level >= LevelFilter::DEBUG { level } else { LevelFilter::OFF };
-    let filter = Targets::new().with_default(level).with_target("kube_client", client);
+    let libraries = if level >= LevelFilter::DEBUG { level } else { LevelFilter::OFF };
+    let filter =
+        Targets::new().with_default(level).with_targets([("kube_client", libraries), ("hickory_proto", libraries)]);
     let lines = tracing_subscriber::fmt::layer().with_ansi(false).with_target(false).with_writer(std::io::stderr);
     tracing_subscriber::registry().with(lines.with_filter(filter)).init();
 }
@@ -67,4 +68,10 @@ fn dispatch(role: Role) -> Result<ExitCode, Error> {
         Role::Lookup(args) => lookup::run(&args, &mut std::io::stdout().lock()),
         Role::DockerInfo(args) => docker_info::run(&args).map(|()| ExitCode::SUCCESS),
     }
+}
+
+/// Whether the arguments of a container make sense, which the tests of the manifests ask.
+#[cfg(test)]
+pub(crate) fn check(args: &[String]) -> Result<(), clap::Error> {
+    Cli::try_parse_from(std::iter::once("skiff-agent").chain(args.iter().map(String::as_str))).map(drop)
 }

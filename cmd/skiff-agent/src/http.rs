@@ -98,3 +98,61 @@ fn text(status: StatusCode, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    struct Role(AtomicBool);
+
+    impl Probe for Role {
+        fn is_ready(&self) -> bool {
+            self.0.load(Ordering::Relaxed)
+        }
+
+        fn metrics(&self) -> String {
+            "a 1\n".to_owned()
+        }
+    }
+
+    async fn start() -> (SocketAddr, Arc<Role>) {
+        let listener = bind((Ipv4Addr::LOCALHOST, 0).into()).await.unwrap();
+        let (address, role) = (listener.local_addr().unwrap(), Arc::new(Role(AtomicBool::new(false))));
+        tokio::spawn(serve(listener, Arc::clone(&role) as Arc<dyn Probe>));
+        (address, role)
+    }
+
+    async fn get(address: SocketAddr, path: &str) -> String {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).await.unwrap();
+        text
+    }
+
+    #[tokio::test]
+    async fn a_role_is_healthy_at_once_and_ready_when_it_says_so() {
+        let (address, role) = start().await;
+        assert!(get(address, "/health").await.starts_with("HTTP/1.1 200 "));
+        assert!(get(address, "/ready").await.starts_with("HTTP/1.1 503 "));
+        role.0.store(true, Ordering::Relaxed);
+        assert!(get(address, "/ready").await.starts_with("HTTP/1.1 200 "));
+        assert!(get(address, "/metrics").await.ends_with("\r\n\r\na 1\n"));
+        assert!(get(address, "/other").await.starts_with("HTTP/1.1 404 "));
+    }
+
+    #[tokio::test]
+    async fn who_drains_is_healthy_but_not_ready_any_more() {
+        let (address, role) = start().await;
+        role.0.store(true, Ordering::Relaxed);
+        let drain = tokio::spawn(async move { get(address, "/drain").await });
+        while get(address, "/ready").await.starts_with("HTTP/1.1 200 ") {
+            tokio::task::yield_now().await;
+        }
+        assert!(get(address, "/health").await.starts_with("HTTP/1.1 200 "));
+        drain.abort();
+    }
+}

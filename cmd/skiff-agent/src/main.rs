@@ -8,6 +8,8 @@ mod error;
 mod http;
 mod listen;
 mod lookup;
+#[cfg(test)]
+mod manifests;
 mod metrics;
 mod resolv;
 mod runtime;

@@ -147,3 +147,6 @@ fn is_not_served(error: &watcher::Error) -> bool {
     let (InitialListFailed(cause) | WatchStartFailed(cause)) = error else { return false };
     matches!(cause, kube::Error::Api(status) if status.code == 404)
 }
+
+#[cfg(test)]
+mod tests;

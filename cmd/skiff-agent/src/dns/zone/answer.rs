@@ -17,6 +17,8 @@ use super::{
 const SCHEMA_VERSION: &str = "1.1.0";
 /// The weight of each SRV record; all targets of one name are equals.
 const SRV_WEIGHT: u16 = 100;
+/// The number of labels in `in-addr.arpa` and `ip6.arpa`.
+const REVERSE_LABELS: usize = 2;
 
 /// What the zone says to a question.
 #[derive(Debug, PartialEq)]
@@ -199,7 +201,9 @@ impl Zone {
             return self.found(if wanted { records.collect() } else { Vec::new() });
         }
         if self.config.local_networks.iter().any(|network| network.contains(&address)) {
-            return self.nx_domain();
+            // A negative answer names the zone that it speaks for, which here is a reverse one.
+            let apex = name.trim_to(REVERSE_LABELS);
+            return Outcome::NxDomain(self.soa_of(&apex));
         }
         Outcome::Foreign
     }
@@ -262,12 +266,16 @@ impl Zone {
         Outcome::NxDomain(self.soa())
     }
 
-    /// The start of authority, which also says how long a negative answer may be kept (RFC 2308).
     fn soa(&self) -> Record {
+        self.soa_of(&self.config.domain)
+    }
+
+    /// The start of authority, which also says how long a negative answer may be kept (RFC 2308).
+    fn soa_of(&self, apex: &Name) -> Record {
         let ttl = self.config.ttl;
-        let domain = &self.config.domain;
-        let soa = SOA::new(self.name_server(), below("hostmaster", domain), self.serial, 7200, 1800, 86400, ttl);
-        Record::from_rdata(domain.clone(), ttl, RData::SOA(soa))
+        let contact = below("hostmaster", &self.config.domain);
+        let soa = SOA::new(self.name_server(), contact, self.serial, 7200, 1800, 86400, ttl);
+        Record::from_rdata(apex.clone(), ttl, RData::SOA(soa))
     }
 
     fn name_server(&self) -> Name {

@@ -323,6 +323,8 @@ fn unknown_addresses_are_foreign_unless_they_belong_to_the_cluster() {
     check("3.10.in-addr.arpa.", RecordType::PTR, &["FOREIGN"]);
     check("99.0.3.10.in-addr.arpa.", RecordType::PTR, &["NXDOMAIN"]);
     check("x.0.3.10.in-addr.arpa.", RecordType::PTR, &["FOREIGN"]);
+    let outcome = zone().lookup(&name("99.0.3.10.in-addr.arpa."), RecordType::PTR);
+    assert!(matches!(outcome, Outcome::NxDomain(soa) if soa.name == name("in-addr.arpa.")));
 }
 
 #[test]

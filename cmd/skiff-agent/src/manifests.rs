@@ -1,0 +1,76 @@
+//! Holds the manifests in `deploy/agent` to what the agent and old API servers need.
+
+use serde_json::Value;
+
+const README: &str = include_str!("../../../deploy/agent/README.md");
+const MANIFESTS: [&str; 2] =
+    [include_str!("../../../deploy/agent/dns.yaml"), include_str!("../../../deploy/agent/storage.yaml")];
+const VALUES: [(&str, &str); 5] = [
+    ("{{image}}", "registry.test/skiff-agent:1"),
+    ("{{domain}}", "cluster.local"),
+    ("{{cluster_dns_ip}}", "10.96.0.10"),
+    ("{{cluster_networks}}", "10.96.0.0/12,fd00::/108"),
+    ("{{host_network}}", "false"),
+];
+
+fn objects() -> Vec<Value> {
+    let render = |text: &str| VALUES.iter().fold(text.to_owned(), |text, (name, value)| text.replace(name, value));
+    let documents = MANIFESTS.iter().flat_map(|text| text.split("\n---\n"));
+    documents.map(|document| serde_saphyr::from_str(&render(document)).unwrap()).collect()
+}
+
+fn containers() -> Vec<Value> {
+    let pods = objects().into_iter().map(|object| object["spec"]["template"]["spec"]["containers"].clone());
+    pods.filter_map(|containers| containers.as_array().cloned()).flatten().collect()
+}
+
+#[test]
+fn each_placeholder_is_documented_and_there_are_no_others() {
+    for (name, _) in VALUES {
+        assert!(README.contains(&format!("| `{name}` |")), "{name}");
+    }
+    for object in objects() {
+        assert!(!object.to_string().contains("{{"), "{object}");
+    }
+}
+
+#[test]
+fn the_arguments_of_each_container_are_understood() {
+    let containers = containers();
+    assert_eq!(containers.len(), 2);
+    for container in containers {
+        let args = container["args"].as_array().unwrap();
+        let mut args: Vec<String> =
+            args.iter().map(|arg| arg.as_str().unwrap().replace("$(POD_IP)", "fd00::5")).collect();
+        let env = container["env"].as_array().unwrap();
+        if env.iter().any(|variable| variable["name"] == "NODE_NAME") {
+            args.push("--node=a".to_owned());
+        }
+        crate::cli::check(&args).unwrap();
+    }
+}
+
+/// Server-side apply on Kubernetes 1.21 and older fails where the protocol is left to the default.
+#[test]
+fn each_port_names_its_protocol() {
+    let services = objects().into_iter().map(|object| object["spec"]["ports"].clone());
+    let all = services.chain(containers().into_iter().map(|container| container["ports"].clone()));
+    let ports: Vec<Value> = all.filter_map(|ports| ports.as_array().cloned()).flatten().collect();
+    assert_eq!(ports.len(), 7);
+    for port in ports {
+        assert!(port["protocol"].is_string(), "{port}");
+    }
+}
+
+#[test]
+fn containers_have_no_more_rights_than_they_need() {
+    for container in containers() {
+        let context = &container["securityContext"];
+        assert_eq!(context["allowPrivilegeEscalation"], false);
+        assert_eq!(context["readOnlyRootFilesystem"], true);
+        assert_eq!(context["capabilities"]["drop"][0], "ALL");
+    }
+    for object in objects().iter().filter(|object| object["kind"] == "ClusterRole") {
+        assert!(!object.to_string().contains('*'), "{object}");
+    }
+}

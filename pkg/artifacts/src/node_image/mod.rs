@@ -6,6 +6,7 @@
 
 mod assemble;
 mod base;
+mod elf;
 mod overlay;
 mod spec;
 mod store;

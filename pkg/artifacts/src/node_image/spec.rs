@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 
 use skiff_config::KubeVersion;
 
+use super::elf::require_static;
 use crate::{
     images::{Digest, control_plane},
     rootfs::{recipe, tree},
@@ -28,9 +29,10 @@ impl Agent {
     /// Takes a binary and computes its digest.
     ///
     /// # Errors
-    /// When it cannot be read.
+    /// When it cannot be read or needs libraries.
     pub fn from_file(path: impl Into<PathBuf>) -> std::io::Result<Self> {
         let path = path.into();
+        require_static(&path)?;
         let digest = Digest::of_file(&path)?;
         Ok(Self { path, digest })
     }

@@ -1,6 +1,10 @@
 //! Node images in the cache.
 
-use std::path::PathBuf;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use skiff_report::Reporter;
 
@@ -22,6 +26,9 @@ const MIB: u64 = 1 << 20;
 /// Room that each stage takes at its peak, measured and rounded up.
 const BASE_SPACE: u64 = 800 * MIB;
 const ROOTFS_SPACE: u64 = 2200 * MIB;
+
+/// How long an image that a newer one has replaced is kept.
+const YOUNG: Duration = Duration::from_hours(1);
 
 /// Programs of the host that the stages call, with the Debian package of each.
 const TOOLS: [(&str, &str); 5] = [
@@ -95,8 +102,9 @@ impl NodeImageStore {
         }
         let archive = base.join(base::ARCHIVE);
         make_folder(&folder, async |part| assemble::make(&part, &archive, spec, set, &mut journal).await).await?;
-        cache::remove_siblings(&base)?;
-        cache::remove_siblings(&folder)?;
+        for current in [&base, &folder] {
+            remove_old_siblings(current)?;
+        }
         Ok(NodeRootfs { key, tar: folder.join(assemble::ARCHIVE), labels: spec.labels() })
     }
 
@@ -114,6 +122,21 @@ impl NodeImageStore {
     }
 }
 
+/// Removes the folders beside `keep` that earlier recipes left. Young ones stay: another process may
+/// be about to hand them to a driver.
+fn remove_old_siblings(keep: &Path) -> Result<(), ArtifactError> {
+    let Some(parent) = keep.parent() else { return Ok(()) };
+    let list = || ArtifactError::io("list", parent);
+    for entry in fs::read_dir(parent).map_err(list())? {
+        let entry = entry.map_err(list())?;
+        let age = entry.metadata().and_then(|data| data.modified()).map_err(list())?.elapsed().unwrap_or_default();
+        if entry.path() != keep && age > YOUNG {
+            cache::remove(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +148,18 @@ mod tests {
             artifacts: "0123456789abcdef".to_owned(),
             agent: Agent { path: "/agent".into(), digest: Digest::of(b"agent") },
         }
+    }
+
+    #[test]
+    fn only_old_images_make_room_for_a_new_one() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["new", "young", "old"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        let yesterday = std::time::SystemTime::now() - Duration::from_hours(24);
+        fs::File::open(dir.path().join("old")).unwrap().set_modified(yesterday).unwrap();
+        remove_old_siblings(&dir.path().join("new")).unwrap();
+        assert!(dir.path().join("young").exists() && !dir.path().join("old").exists());
     }
 
     #[test]

@@ -59,21 +59,21 @@ fn context_of(args: &[OsString]) -> Option<OsString> {
 
 fn begin(args: Vec<OsString>) -> Result<ExitCode, Failure> {
     let environment = Environment::read()?;
-    let file = environment.settings_file();
-    let (settings, broken) = match Settings::load(&file) {
+    let (settings, broken) = match Settings::load(&environment.home) {
         Ok(settings) => (settings, None),
-        Err(failure) => (Settings::none(&file), Some(failure)),
+        Err(failure) => (Settings::default(), Some(failure)),
     };
-    let cli = match Cli::parse(cli::command(&settings), args) {
+    let tree = cli::command(&settings);
+    let cli = match Cli::parse(tree.clone(), &args) {
         Ok(cli) => cli,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             print(&error.render().to_string())?;
             return Ok(ExitCode::SUCCESS);
         }
-        Err(error) => return Err(Failure::from_clap(&error)),
+        Err(error) => return Err(Failure::from_clap(&error, &cli::verb_of(&tree, &args))),
     };
     let Some(command) = cli.command else {
-        print(&cli::command(&settings).render_help().to_string())?;
+        print(&tree.clone().render_help().to_string())?;
         return Ok(ExitCode::SUCCESS);
     };
     if let Some(failure) = broken.filter(|_| !command.works_without_settings()) {

@@ -7,6 +7,7 @@ use std::{
 
 use skiff_config::ClusterName;
 use skiff_report::ExitCode;
+use skiff_store::Store;
 
 use crate::{environment::Environment, failure::Failure, interrupt::Interrupt, settings::Settings, ui::Ui};
 
@@ -22,6 +23,13 @@ pub(crate) struct Context {
     pub(crate) ui: Arc<dyn Ui>,
     /// Ctrl-C.
     pub(crate) interrupt: Interrupt,
+}
+
+impl Context {
+    /// The files under the skiff home, which is made if it is absent.
+    pub(crate) fn store(&self) -> Result<Store, Failure> {
+        Ok(Store::open(&self.environment.home)?)
+    }
 }
 
 /// Writes a command's answer to standard output.

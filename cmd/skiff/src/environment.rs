@@ -22,6 +22,8 @@ pub(crate) struct Environment {
     pub(crate) kubeconfig: Vec<PathBuf>,
     /// `$DOCKER_HOST`.
     pub(crate) docker_host: Option<String>,
+    /// `$SKIFF_AGENT`, or `skiff-agent` beside this program: the agent that nodes run.
+    pub(crate) agent: PathBuf,
     /// `$SKIFF_LOG`: which parts of skiff log what, e.g. `skiff_ssh=debug`.
     pub(crate) log: Option<String>,
     /// Whether a live display may be drawn.
@@ -49,20 +51,22 @@ impl Environment {
             cache: absolute(cache),
             kubeconfig,
             docker_host: text("DOCKER_HOST"),
+            agent: get("SKIFF_AGENT").map_or_else(|| beside_this_program("skiff-agent"), PathBuf::from),
             log: text("SKIFF_LOG"),
             live: get("NO_COLOR").is_none() && get("CI").is_none() && get("TERM").is_none_or(|term| term != "dumb"),
         })
-    }
-
-    /// The file with the user's settings.
-    pub(crate) fn settings_file(&self) -> PathBuf {
-        self.home.join("config").join("config.yaml")
     }
 }
 
 /// Paths go into files and to other programs, which may run elsewhere.
 fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
+}
+
+fn beside_this_program(name: &str) -> PathBuf {
+    // A link to skiff leads to where skiff is.
+    let program = env::current_exe().and_then(std::fs::canonicalize).unwrap_or_default();
+    program.with_file_name(name)
 }
 
 fn both_are_terminals() -> bool {

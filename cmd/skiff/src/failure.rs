@@ -31,7 +31,11 @@ impl Failure {
 
     /// An error with the reason its owner gives for it.
     pub(crate) fn from_error(error: &(dyn Error + 'static), reason: Reason) -> Self {
-        Self::new(reason.id, reason.exit, chain(error), reason.advice)
+        let message = chain(error);
+        // An error that tells several problems tells one a line.
+        let mut lines = message.lines().map(str::to_owned);
+        let first = lines.next().unwrap_or_default();
+        Self::new(reason.id, reason.exit, first, reason.advice).with_details(lines)
     }
 
     /// The single problems behind it, one line each.

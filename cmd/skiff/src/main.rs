@@ -10,6 +10,7 @@ mod settings;
 mod template;
 mod ui;
 mod usage;
+mod wiring;
 
 fn main() -> std::process::ExitCode {
     app::main(std::env::args_os().collect())

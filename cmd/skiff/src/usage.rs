@@ -1,12 +1,13 @@
 //! Clap's complaints about a command line, in the form of every other failure.
 
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::ErrorKind;
 
 use crate::failure::Failure;
 
 impl Failure {
-    /// The first paragraph says what is wrong; tips become advice; the usage line is left to `--help`.
-    pub(crate) fn from_clap(error: &clap::Error) -> Self {
+    /// The first paragraph says what is wrong; tips become advice; the usage line is left to the
+    /// `--help` of the command.
+    pub(crate) fn from_clap(error: &clap::Error, command: &str) -> Self {
         let text = error.render().to_string();
         let lines = || text.lines().map(str::trim).filter(|line| !line.is_empty());
         let message = match error.kind() {
@@ -20,10 +21,6 @@ impl Failure {
             }
         };
         let mut advice: Vec<String> = lines().filter_map(|line| line.strip_prefix("tip: ")).map(sentence).collect();
-        let command = match error.get(ContextKind::Usage) {
-            Some(ContextValue::StyledStr(usage)) => command_of(&usage.to_string()),
-            _ => "skiff".to_owned(),
-        };
         advice.push(format!("`{command} --help` shows what can be given."));
         Self::usage(message, advice.join(" "))
     }
@@ -33,12 +30,4 @@ fn sentence(tip: &str) -> String {
     let mut chars = tip.chars();
     let first = chars.next().map(|c| c.to_ascii_uppercase());
     first.into_iter().chain(chars).chain(['.']).collect()
-}
-
-/// `skiff config` of `Usage: skiff config [OPTIONS] <COMMAND>`.
-fn command_of(usage: &str) -> String {
-    let words = usage.trim_start_matches("Usage:").split_whitespace();
-    let plain = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-') && !word.starts_with('-');
-    let words: Vec<&str> = words.take_while(plain).collect();
-    if words.is_empty() { "skiff".to_owned() } else { words.join(" ") }
 }

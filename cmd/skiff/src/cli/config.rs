@@ -66,7 +66,7 @@ impl Args {
         match self.action {
             Action::Set { key, value } => set(context, &key, &value),
             Action::Get { key } => get(settings, &key),
-            Action::Unset { key } => unset(settings, &key),
+            Action::Unset { key } => unset(context, &key),
             Action::View { format } => view(settings, &format),
             Action::Defaults { key, output } => defaults(&key, output),
         }?;
@@ -75,14 +75,12 @@ impl Args {
 }
 
 fn set(context: &Context, key: &str, value: &str) -> Result<(), Failure> {
-    check_setting(key, &[value.to_owned()]).map_err(|failure| Failure {
+    check_setting(key, value).map_err(|failure| Failure {
         id: "MK_CONFIG_SET",
         exit: ExitCode::PROGRAM_ERROR,
         ..failure
     })?;
-    let mut settings = context.settings.clone();
-    settings.set(key, value);
-    settings.save()?;
+    context.store()?.set_setting(key, value)?;
     if ["driver", "cpus", "memory", "disk-size", "feature-gates"].contains(&key) {
         context.ui.warn("clusters that exist keep what they have: this counts for new ones, or after `skiff delete`");
     }
@@ -90,17 +88,16 @@ fn set(context: &Context, key: &str, value: &str) -> Result<(), Failure> {
 }
 
 fn get(settings: &Settings, key: &str) -> Result<(), Failure> {
-    let values = settings.get(key).ok_or_else(|| {
+    let value = settings.get(key).ok_or_else(|| {
         Failure::usage("specified key could not be found in config", "`skiff config view` shows what is set.")
     })?;
-    print_line(&values.join(","))
+    print_line(value)
 }
 
-fn unset(settings: &Settings, key: &str) -> Result<(), Failure> {
+fn unset(context: &Context, key: &str) -> Result<(), Failure> {
     // A setting that an older skiff knew can still be taken out of the file.
-    let mut settings = settings.clone();
-    if settings.unset(key) {
-        return settings.save();
+    if context.store()?.unset_setting(key)? {
+        return Ok(());
     }
     if setting_keys().iter().any(|known| known == key) {
         return Ok(());
@@ -110,9 +107,9 @@ fn unset(settings: &Settings, key: &str) -> Result<(), Failure> {
 
 fn view(settings: &Settings, format: &str) -> Result<(), Failure> {
     let template = Template::parse(format, &["ConfigKey", "ConfigValue"])?;
-    let lines = settings.iter().map(|(key, values)| {
-        template.render(|field| if field == "ConfigKey" { key.to_owned() } else { values.join(",") }) + "\n"
-    });
+    let lines = settings
+        .iter()
+        .map(|(key, value)| template.render(|field| if field == "ConfigKey" { key } else { value }.to_owned()) + "\n");
     print(&lines.collect::<String>())
 }
 

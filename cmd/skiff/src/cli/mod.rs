@@ -2,11 +2,21 @@
 
 mod completion;
 mod config;
+mod delete;
+mod drivers;
+mod image;
+mod kubectl;
+mod logs;
+mod node;
+mod node_image;
 mod output;
+mod profile;
 mod spec;
 mod start;
 mod status;
+mod stop;
 mod tree;
+mod update_context;
 mod version;
 
 use std::ffi::OsString;
@@ -15,7 +25,7 @@ use clap::{FromArgMatches, Parser, Subcommand};
 use skiff_report::ExitCode;
 
 pub(crate) use self::output::{DataFormat, EventFormat};
-pub(crate) use self::tree::{check_setting, command, setting_keys, spec_defaults};
+pub(crate) use self::tree::{check_setting, command, setting_keys, spec_defaults, verb_of};
 use crate::{context::Context, failure::Failure, ui::Mode};
 
 /// Local Kubernetes clusters in seconds.
@@ -48,6 +58,19 @@ pub(crate) struct Global {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Start(Box<start::Args>),
+    Stop(stop::Args),
+    Delete(delete::Args),
+    Status(status::Args),
+    Profile(profile::Args),
+    Ip(node::IpArgs),
+    Ssh(node::SshArgs),
+    SshKey(node::SshKeyArgs),
+    Kubectl(kubectl::Args),
+    Logs(logs::Args),
+    Image(image::Args),
+    NodeImage(node_image::Args),
+    Drivers(drivers::Args),
+    UpdateContext(update_context::Args),
     Config(config::Args),
     Completion(completion::Args),
     Version(version::Args),
@@ -55,7 +78,7 @@ pub(crate) enum Command {
 
 impl Cli {
     /// Reads a command line.
-    pub(crate) fn parse(tree: clap::Command, args: Vec<OsString>) -> Result<Self, clap::Error> {
+    pub(crate) fn parse(tree: clap::Command, args: &[OsString]) -> Result<Self, clap::Error> {
         Self::from_arg_matches(&tree.try_get_matches_from(args)?)
     }
 }
@@ -71,29 +94,41 @@ impl Command {
     }
 
     fn wants_json_events(&self) -> bool {
-        match self {
-            Self::Start(args) => args.output == EventFormat::Json,
-            _ => false,
-        }
+        let output = match self {
+            Self::Start(args) => args.output,
+            Self::Stop(args) => args.output,
+            Self::Delete(args) => args.output,
+            _ => EventFormat::Text,
+        };
+        output == EventFormat::Json
     }
 
     /// True if the command is there to repair the settings, or has no use for them.
     pub(crate) fn works_without_settings(&self) -> bool {
-        matches!(self, Self::Completion(_) | Self::Version(_))
+        matches!(self, Self::Completion(_) | Self::Config(_) | Self::Version(_))
     }
 
     /// Runs the command. All but `start`, which undoes itself, are simply dropped by Ctrl-C.
     pub(crate) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
-        context
-            .interrupt
-            .unless(async {
-                match self {
-                    Self::Start(args) => args.run(context).await,
-                    Self::Config(args) => args.run(context),
-                    Self::Completion(args) => args.run(),
-                    Self::Version(args) => args.run(),
-                }
-            })
-            .await
+        let interrupt = &context.interrupt;
+        match self {
+            Self::Start(args) => args.run(context).await,
+            Self::Stop(args) => interrupt.unless(args.run(context)).await,
+            Self::Delete(args) => interrupt.unless(args.run(context)).await,
+            Self::Status(args) => interrupt.unless(args.run(context)).await,
+            Self::Profile(args) => interrupt.unless(args.run(context)).await,
+            Self::Ip(args) => interrupt.unless(args.run(context)).await,
+            Self::Ssh(args) => interrupt.unless(args.run(context)).await,
+            Self::SshKey(args) => args.run(context),
+            Self::Kubectl(args) => args.run(context),
+            Self::Logs(args) => interrupt.unless(args.run(context)).await,
+            Self::Image(args) => interrupt.unless(args.run(context)).await,
+            Self::NodeImage(args) => interrupt.unless(args.run(context)).await,
+            Self::Drivers(args) => interrupt.unless(args.run(context)).await,
+            Self::UpdateContext(args) => interrupt.unless(args.run(context)).await,
+            Self::Config(args) => args.run(context),
+            Self::Completion(args) => args.run(),
+            Self::Version(args) => args.run(),
+        }
     }
 }

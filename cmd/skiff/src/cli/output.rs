@@ -8,19 +8,19 @@ use crate::failure::Failure;
 /// `-o` of commands that report events.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum EventFormat {
-    /// Lines for people.
+    // Lines for people.
     #[default]
     Text,
-    /// One CloudEvent a line.
+    // One CloudEvent a line.
     Json,
 }
 
 /// `-o` of commands that answer with data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum DataFormat {
-    /// JSON.
+    // JSON.
     Json,
-    /// YAML.
+    // YAML.
     Yaml,
 }
 

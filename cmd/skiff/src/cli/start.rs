@@ -1,26 +1,27 @@
 //! `skiff start`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
-use skiff_cluster::{StartOptions, StartRequest, WaitFor};
-use skiff_config::Problem;
-use skiff_report::ExitCode;
+use skiff_cluster::{ClusterError, Outcome, StartOptions, StartReport, StartRequest, WaitFor, start, undo_start};
+use skiff_drivers::AUTO;
+use skiff_report::{ExitCode, Reporter};
 
 use super::{EventFormat, spec::SpecArgs, spec_defaults};
-use crate::{context::Context, failure::Failure};
+use crate::{
+    context::Context,
+    failure::Failure,
+    ui::Timings,
+    wiring::{Artifacts, Images, SkiffHost},
+};
 
 /// Starts a cluster: makes it, brings it back, or does nothing if it runs as asked.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
     spec: SpecArgs,
-    /// Where Kubernetes comes from.
-    #[arg(long, value_name = "SOURCE", default_value = "auto", help_heading = "Artifacts")]
-    artifacts: Artifacts,
-    /// Debian mirror to build Kubernetes from; the host's own if not given.
-    #[arg(long, value_name = "URL", help_heading = "Artifacts")]
-    debian_mirror: Option<String>,
+    #[command(flatten)]
+    source: SourceArgs,
     /// Only get what a start needs.
     #[arg(long, help_heading = "Artifacts")]
     download_only: bool,
@@ -54,15 +55,21 @@ pub(crate) struct Args {
     pub(crate) output: EventFormat,
 }
 
-/// `--artifacts`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Artifacts {
-    /// The first source that works.
-    Auto,
-    /// The Kubernetes project's own releases.
-    Official,
-    /// Built from Debian's source packages.
-    Debian,
+/// Where Kubernetes comes from.
+#[derive(Debug, Clone, clap::Args)]
+pub(super) struct SourceArgs {
+    /// Where Kubernetes comes from: Debian's source packages, or the first source that works.
+    #[arg(long, value_name = "SOURCE", default_value = "auto", help_heading = "Artifacts")]
+    artifacts: Artifacts,
+    /// Debian mirror to build Kubernetes from; the host's own if not given.
+    #[arg(long, value_name = "URL", help_heading = "Artifacts")]
+    debian_mirror: Option<String>,
+}
+
+impl SourceArgs {
+    pub(super) fn images(&self, context: &Context) -> Result<Images, Failure> {
+        context.images(self.artifacts, self.debian_mirror.clone())
+    }
 }
 
 /// A word of `--wait`.
@@ -107,15 +114,35 @@ fn parts(words: &[Wait]) -> Vec<WaitFor> {
 }
 
 impl Args {
+    /// Starts the cluster; Ctrl-C undoes what this start made.
     pub(crate) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
-        let dry_run = self.dry_run;
+        let (dry_run, timings, keep) = (self.dry_run, self.timings && self.output == EventFormat::Text, self.keep);
+        let source = self.source.clone();
         let request = self.into_request(context)?;
         if dry_run {
             check(request)?;
-            context.ui.info("the settings are valid; nothing was started (--dry-run)");
+            context.ui.info("The settings are valid; nothing was started (--dry-run).");
             return Ok(ExitCode::SUCCESS);
         }
-        Err(Failure::new("MK_UNIMPLEMENTED", ExitCode::PROGRAM_UNSUPPORTED, "this build cannot start clusters yet", ""))
+        let clock = Arc::new(Timings::new(Arc::clone(&context.ui) as Arc<dyn Reporter>));
+        let wanted = request.given.clone().over(request.defaults.clone()).driver;
+        let driver = wanted.as_deref().unwrap_or(AUTO);
+        let connecting = context.host_with("skiff start", driver, Arc::clone(&clock) as Arc<dyn Reporter>);
+        let host = context.interrupt.unless(connecting).await?;
+        let images = source.images(context)?;
+        let work = async { Ok(start(&host, &images, request).await?) };
+        let report = tokio::select! {
+            report = work => report,
+            interrupted = context.interrupt.came() => Err(undo(context, &host, keep, interrupted).await),
+        }?;
+        // What cannot be tidied up now will be by the next build.
+        let _ = images.discard(&report.version);
+        conclude(context, &report);
+        context.ui.finish();
+        if let Some(table) = clock.table().filter(|_| timings) {
+            context.ui.info(&table);
+        }
+        Ok(ExitCode::SUCCESS)
     }
 
     fn into_request(self, context: &Context) -> Result<StartRequest, Failure> {
@@ -138,14 +165,36 @@ impl Args {
 
 /// Whether what was asked for can be built: all problems at once.
 fn check(request: StartRequest) -> Result<(), Failure> {
-    request.given.over(request.defaults).resolve(request.name).map(drop).map_err(|problems| invalid(&problems))
+    let resolved = request.given.over(request.defaults).resolve(request.name);
+    resolved.map(drop).map_err(|problems| ClusterError::Settings { problems }.into())
 }
 
-fn invalid(problems: &[Problem]) -> Failure {
-    let reason = Problem::reason(problems);
-    let message = match problems.len() {
-        1 => "a setting cannot be used".to_owned(),
-        many => format!("{many} settings cannot be used"),
+/// Undoes a start that Ctrl-C cut off, unless the user wants to look at it.
+async fn undo(context: &Context, host: &SkiffHost, keep: bool, interrupted: Failure) -> Failure {
+    if keep {
+        return interrupted;
+    }
+    context.ui.info("Interrupted: undoing what was begun (Ctrl-C again to leave it)");
+    match undo_start(host, &context.cluster).await {
+        Ok(true) => Failure { message: "interrupted; what was begun is undone".to_owned(), ..interrupted },
+        Ok(false) => interrupted,
+        Err(error) => {
+            let undo = Failure::from(error);
+            let message = format!("interrupted; undoing what was begun failed: {}", undo.full_message());
+            let advice = format!("`skiff delete -p {}` removes what is left.", context.cluster);
+            Failure { message, advice, ..interrupted }
+        }
+    }
+}
+
+/// The last line: what kubectl does now.
+fn conclude(context: &Context, report: &StartReport) {
+    let name = &report.name;
+    let text = match (report.outcome, &report.context) {
+        (Outcome::Downloaded, _) => format!("Everything that Kubernetes {} needs is here", report.version),
+        (_, Some(entry)) if report.current_context => format!("kubectl uses context \"{entry}\" now"),
+        (_, Some(entry)) => format!("`kubectl --context {entry}` leads to it"),
+        (_, None) => format!("`skiff kubectl -p {name}` leads to it"),
     };
-    Failure::new(reason.id, reason.exit, message, reason.advice).with_details(problems.iter().map(ToString::to_string))
+    context.ui.info(&text);
 }

@@ -1,13 +1,15 @@
 //! The command tree as users meet it: clap's, with the environment, the settings file and the way
 //! Go programs read booleans added to every flag.
 
+use std::ffi::OsString;
+
 use clap::{ArgAction, Args, Command, CommandFactory, FromArgMatches, builder::BoolishValueParser};
 use skiff_config::{ClusterName, SpecFile};
 
 use super::{Cli, spec::SpecArgs, start};
 use crate::{
     failure::Failure,
-    settings::{PROFILE, Settings},
+    settings::{PROFILE, Settings, as_flags},
 };
 
 /// Flags of `start` that make sense for one call only.
@@ -30,7 +32,7 @@ fn decorate(command: Command, settings: &Settings, is_root: bool) -> Command {
             let arg = from_environment(like_go(arg), &long);
             match settings.get(&long) {
                 // The cluster's own settings are laid over the stored cluster, not taken as defaults.
-                Some(values) if keeps_settings && !is_root && !is_spec(&long) => arg.default_values(values.to_vec()),
+                Some(value) if keeps_settings && !is_root && !is_spec(&long) => arg.default_value(value.to_owned()),
                 _ => arg,
             }
         })
@@ -57,6 +59,18 @@ fn like_go(arg: clap::Arg) -> clap::Arg {
 fn from_environment(arg: clap::Arg, long: &str) -> clap::Arg {
     let name = format!("SKIFF_{}", long.to_uppercase().replace('-', "_"));
     if std::env::var_os(&name).is_some_and(|value| value.is_empty()) { arg } else { arg.env(name).hide_env(true) }
+}
+
+/// The command that a line is about, so far as it can be told: `skiff config set`.
+pub(crate) fn verb_of(tree: &Command, args: &[OsString]) -> String {
+    let (mut verb, mut command) = ("skiff".to_owned(), tree);
+    for word in args.iter().skip(1).filter_map(|arg| arg.to_str()) {
+        if let Some(sub) = command.find_subcommand(word) {
+            verb = format!("{verb} {}", sub.get_name());
+            command = sub;
+        }
+    }
+    verb
 }
 
 fn spec_command() -> Command {
@@ -97,8 +111,8 @@ pub(super) fn default_values(key: &str) -> Option<Vec<String>> {
     Some(values)
 }
 
-/// Whether a key exists and its flag takes these values.
-pub(crate) fn check_setting(key: &str, values: &[String]) -> Result<(), Failure> {
+/// Whether a key exists and its flag takes this value.
+pub(crate) fn check_setting(key: &str, value: &str) -> Result<(), Failure> {
     if !setting_keys().iter().any(|known| known == key) {
         return Err(Failure::usage(
             format!("`{key}` is not a setting"),
@@ -106,16 +120,13 @@ pub(crate) fn check_setting(key: &str, values: &[String]) -> Result<(), Failure>
         ));
     }
     if key == PROFILE {
-        let name = values.first().map_or("", String::as_str);
-        return match name.parse::<ClusterName>() {
-            Ok(_) => Ok(()),
-            Err(error) => Err(Failure::usage(format!("{PROFILE}: {error}"), "")),
-        };
+        let name = value.parse::<ClusterName>();
+        return name.map(drop).map_err(|error| Failure::usage(format!("{PROFILE}: {error}"), ""));
     }
     let one = Command::new("setting").no_binary_name(true).args(start_flag(key));
-    one.try_get_matches_from(as_flags(key, values)).map_err(|error| Failure::from_clap(&error))?;
+    one.try_get_matches_from(as_flags(key, value)).map_err(|error| Failure::from_clap(&error, "skiff start"))?;
     if is_spec(key) {
-        let spec = parse_spec(as_flags(key, values))?;
+        let spec = parse_spec(as_flags(key, value))?;
         if let Err(problems) = spec.resolve(ClusterName::default()) {
             let details: Vec<String> = problems.iter().map(ToString::to_string).collect();
             return Err(Failure::usage(details.join("; "), ""));
@@ -126,18 +137,13 @@ pub(crate) fn check_setting(key: &str, values: &[String]) -> Result<(), Failure>
 
 /// The cluster's settings in the file, in the form a cluster is laid over.
 pub(crate) fn spec_defaults(settings: &Settings) -> Result<SpecFile, Failure> {
-    parse_spec(
-        settings.iter().filter(|(key, _)| is_spec(key)).flat_map(|(key, values)| as_flags(key, values)).collect(),
-    )
+    parse_spec(settings.iter().filter(|(key, _)| is_spec(key)).flat_map(|(key, value)| as_flags(key, value)).collect())
 }
 
 fn parse_spec(flags: Vec<String>) -> Result<SpecFile, Failure> {
-    let matches = spec_command().try_get_matches_from(flags).map_err(|error| Failure::from_clap(&error))?;
-    SpecArgs::from_arg_matches(&matches).map(Into::into).map_err(|error| Failure::from_clap(&error))
-}
-
-fn as_flags(key: &str, values: &[String]) -> Vec<String> {
-    values.iter().map(|value| format!("--{key}={value}")).collect()
+    let matches =
+        spec_command().try_get_matches_from(flags).map_err(|error| Failure::from_clap(&error, "skiff start"))?;
+    SpecArgs::from_arg_matches(&matches).map(Into::into).map_err(|error| Failure::from_clap(&error, "skiff start"))
 }
 
 #[cfg(test)]
@@ -151,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_setting_is_checked_like_its_flag() {
-        let check = |key: &str, value: &str| check_setting(key, &[value.to_owned()]);
+        let check = |key: &str, value: &str| check_setting(key, value);
         for (key, value) in
             [("memory", "4g"), ("wait-timeout", "1m30s"), ("keep", "yes"), ("profile", "dev"), ("ports", "80:80,81:81")]
         {
@@ -172,10 +178,7 @@ mod tests {
 
     #[test]
     fn settings_of_the_cluster_become_its_defaults() {
-        let mut settings = Settings::default();
-        settings.set("memory", "4g");
-        settings.set("ports", "80:80,443:443");
-        settings.set("keep", "true");
+        let settings = Settings::from([("memory", "4g"), ("ports", "80:80,443:443"), ("keep", "true")]);
         let spec = spec_defaults(&settings).unwrap();
         assert_eq!(spec.memory.as_deref(), Some("4g"));
         assert_eq!(spec.ports, Some(vec!["80:80".to_owned(), "443:443".to_owned()]));

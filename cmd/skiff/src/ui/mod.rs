@@ -15,7 +15,14 @@ use std::sync::Arc;
 
 use skiff_report::Reporter;
 
-pub(crate) use self::{json::Json, plain::Plain, stream::Stream, table::table, terminal::Terminal, timings::Timings};
+pub(crate) use self::{
+    json::Json,
+    plain::Plain,
+    stream::Stream,
+    table::{megabytes, table},
+    terminal::Terminal,
+    timings::Timings,
+};
 use crate::failure::Failure;
 
 /// A renderer: takes events while a command runs and ends it well.

@@ -1,18 +1,24 @@
 //! Lines without control codes.
 
-use std::sync::{Mutex, PoisonError};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use skiff_report::{Event, Reporter};
 
 use super::{Stream, Ui};
 use crate::failure::Failure;
 
+/// How often work that goes on is told again, so that a log shows that it does.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
 /// One line a step as it begins; one line for each new thing within it.
 pub(crate) struct Plain {
     out: Stream,
     err: Stream,
-    /// What the last line of progress was about: the same thing is not told twice.
-    working_on: Mutex<String>,
+    /// What the last line of progress was about, and when it was written.
+    working_on: Mutex<Option<(String, Instant)>>,
 }
 
 impl Plain {
@@ -20,11 +26,14 @@ impl Plain {
         Self { out, err, working_on: Mutex::default() }
     }
 
-    fn progress(&self, what: String) {
+    fn progress(&self, what: &str) {
+        // What only counts up, seconds or files, is the same work.
+        let subject: String = what.chars().filter(|c| !c.is_ascii_digit()).collect();
         let mut last = self.working_on.lock().unwrap_or_else(PoisonError::into_inner);
-        if *last != what {
+        let told = |(before, at): &(String, Instant)| *before == subject && at.elapsed() < HEARTBEAT;
+        if !last.as_ref().is_some_and(told) {
             self.out.line(&format!("  {what}"));
-            *last = what;
+            *last = Some((subject, Instant::now()));
         }
     }
 }
@@ -35,7 +44,7 @@ impl Reporter for Plain {
             Event::Step { message, .. } | Event::Stage { message, .. } | Event::Info(message) => {
                 self.out.line(&message)
             }
-            Event::Progress { what, .. } => self.progress(what),
+            Event::Progress { what, .. } => self.progress(&what),
             Event::Warning(message) => self.err.line(&format!("warning: {message}")),
             Event::Timing { .. } => {}
         }
@@ -54,6 +63,17 @@ impl Ui for Plain {
 mod tests {
     use super::*;
     use crate::ui::stream::capture::Capture;
+
+    #[test]
+    fn what_only_counts_up_is_told_once() {
+        let out = Capture::default();
+        let plain = Plain::new(out.stream(), out.stream());
+        for what in ["unpacking (0 s)", "unpacking (1 s)", "compiling 1 of 20", "compiling 2 of 20", "unpacking (0 s)"]
+        {
+            plain.report(Event::Progress { what: what.to_owned(), fraction: None });
+        }
+        assert_eq!(out.text(), "  unpacking (0 s)\n  compiling 1 of 20\n  unpacking (0 s)\n");
+    }
 
     #[test]
     fn steps_are_lines_and_warnings_go_to_the_other_stream() {

@@ -11,3 +11,25 @@ pub(crate) fn table<const N: usize>(header: [&str; N], rows: impl IntoIterator<I
     }
     table
 }
+
+/// A size as Docker tells it: decimal units, three digits.
+pub(crate) fn megabytes(bytes: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "three digits are shown")]
+    let bytes = bytes as f64;
+    match bytes {
+        ..1e6 => format!("{:.1} kB", bytes / 1e3),
+        ..1e9 => format!("{:.1} MB", bytes / 1e6),
+        _ => format!("{:.2} GB", bytes / 1e9),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_told_shortly() {
+        let shown = [742_000, 601_234_567, 24_100_000_000].map(megabytes);
+        assert_eq!(shown, ["742.0 kB", "601.2 MB", "24.10 GB"]);
+    }
+}

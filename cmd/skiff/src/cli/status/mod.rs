@@ -18,10 +18,9 @@ use crate::{
 pub(super) use layout::status_name;
 
 /// Shows whether a cluster works.
-///
-/// The exit code adds up: 1 a node's machine does not run, 2 its Kubernetes does not run, 4 the
-/// kubeconfig does not lead to the cluster.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "The exit code adds up: 1 a node's machine does not run, 2 its Kubernetes does not run, 4 the \
+                        kubeconfig does not lead to the cluster. Other codes are errors.")]
 pub(crate) struct Args {
     /// Format of the output.
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
@@ -43,21 +42,39 @@ pub(crate) struct Args {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Format {
-    /// Lines for people.
+    // Lines for people.
     Text,
-    /// JSON: an object for one node, a list for several.
+    // JSON: an object for one node, a list for several.
     Json,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Layout {
-    /// One block a node.
+    // One block a node.
     Nodes,
-    /// The cluster with codes and names of its parts' states.
+    // The cluster with codes and names of its parts' states.
     Cluster,
 }
 
 impl Args {
+    pub(crate) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
+        let host = context.host_of_cluster("skiff status").await?;
+        loop {
+            let status = self.select(skiff_cluster::status(&host, &context.cluster).await?)?;
+            print(&self.render(&status)?)?;
+            if stale(&status) {
+                context.ui.warn(&format!(
+                    "kubectl's entry for this cluster is missing or stale: `skiff update-context -p {}` repairs it",
+                    context.cluster
+                ));
+            }
+            match self.watch {
+                Some(interval) => tokio::time::sleep(interval).await,
+                None => return Ok(exit_code(&status)),
+            }
+        }
+    }
+
     /// The status in the form that was asked for.
     fn render(&self, status: &ClusterStatus) -> Result<String, Failure> {
         if let Some(format) = &self.format {
@@ -90,6 +107,13 @@ impl Args {
         }
         Ok(status)
     }
+}
+
+/// True if a cluster that runs cannot be reached by kubectl.
+fn stale(status: &ClusterStatus) -> bool {
+    let misled =
+        |node: &NodeReport| node.host == ComponentState::Running && node.kubeconfig == KubeconfigState::Misconfigured;
+    status.nodes.iter().any(misled)
 }
 
 /// Bits for what does not work, over all nodes.

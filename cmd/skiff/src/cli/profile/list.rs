@@ -1,0 +1,210 @@
+//! `skiff profile list`.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use skiff_cluster::{DamagedProfile, ProfileReport, profiles};
+use skiff_kubeapi::kubeconfig;
+use skiff_report::ExitCode;
+
+use crate::{
+    cli::{output::json, status::status_name},
+    context::{Context, print, print_line},
+    failure::Failure,
+    ui::table,
+};
+
+/// Lists all clusters.
+#[derive(Debug, clap::Args)]
+#[command(visible_alias = "ls")]
+pub(super) struct Args {
+    /// Format of the output.
+    #[arg(short, long, value_name = "FORMAT", default_value = "table")]
+    output: Format,
+    /// Do not ask how the clusters are.
+    #[arg(short, long)]
+    light: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    // For people.
+    Table,
+    // For programs.
+    Json,
+}
+
+/// All clusters, and which of them skiff and kubectl work with.
+struct Listing {
+    valid: Vec<ProfileReport>,
+    damaged: Vec<DamagedProfile>,
+    active: String,
+    context: Option<String>,
+}
+
+impl Args {
+    pub(super) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
+        let host = context.host("skiff profile list").await?;
+        let (valid, damaged) = profiles(&host, !self.light).await?;
+        let current = kubeconfig::current_context(&host.kubeconfig)?;
+        let listing = Listing { valid, damaged, active: context.cluster.to_string(), context: current };
+        if self.output == Format::Json {
+            print(&json(&listing.to_json())?)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        for damaged in &listing.damaged {
+            context.ui.warn(&format!("{}. {}", damaged.problem, damaged.reason.advice));
+        }
+        if listing.valid.is_empty() && listing.damaged.is_empty() {
+            return Err(Failure::new(
+                "MK_USAGE_NO_PROFILE",
+                ExitCode::PROGRAM_USAGE,
+                "there are no clusters",
+                "`skiff start` makes one.",
+            ));
+        }
+        print_line(&listing.to_table())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl Listing {
+    fn to_table(&self) -> String {
+        let mark = |yes: bool| if yes { "*" } else { "" }.to_owned();
+        let dash = || "-".to_owned();
+        let valid = self.valid.iter().map(|profile| {
+            let name = profile.name.as_str();
+            [
+                name.to_owned(),
+                profile.driver.clone(),
+                "containerd".to_owned(),
+                profile.address.map_or_else(dash, |address| address.to_string()),
+                profile.version.clone(),
+                status(profile).to_owned(),
+                profile.nodes.to_string(),
+                mark(name == self.active),
+                mark(self.context.as_deref() == Some(name)),
+            ]
+        });
+        let damaged = self.damaged.iter().map(|profile| {
+            let [driver, runtime, ip, version, nodes] = std::array::from_fn(|_| dash());
+            let active = mark(profile.name == self.active);
+            let context = mark(self.context.as_deref() == Some(profile.name.as_str()));
+            [profile.name.clone(), driver, runtime, ip, version, "Damaged".to_owned(), nodes, active, context]
+        });
+        let header = [
+            "Profile",
+            "Driver",
+            "Runtime",
+            "IP",
+            "Version",
+            "Status",
+            "Nodes",
+            "Active Profile",
+            "Active Kubecontext",
+        ];
+        table(header, valid.chain(damaged)).to_string()
+    }
+
+    fn to_json(&self) -> Profiles<'_> {
+        let valid = self.valid.iter().map(|profile| {
+            let name = profile.name.as_str();
+            Valid {
+                name,
+                status: status(profile),
+                config: Config {
+                    name,
+                    driver: &profile.driver,
+                    kubernetes_config: KubernetesConfig { kubernetes_version: &profile.version, cluster_name: name },
+                    nodes: nodes(profile),
+                    settings: &profile.config,
+                },
+                active: name == self.active,
+                active_kube_context: self.context.as_deref() == Some(name),
+            }
+        });
+        let invalid = self.damaged.iter().map(|profile| Invalid {
+            name: &profile.name,
+            status: "Damaged",
+            error: &profile.problem,
+            advice: &profile.reason.advice,
+        });
+        Profiles { valid: valid.collect(), invalid: invalid.collect() }
+    }
+}
+
+fn status(profile: &ProfileReport) -> &'static str {
+    profile.status.as_ref().map_or("Skipped", status_name)
+}
+
+/// The nodes that a status shows; without one only the first is known.
+fn nodes(profile: &ProfileReport) -> Vec<Node> {
+    let Some(status) = &profile.status else {
+        let (name, ip) = (profile.name.to_string(), profile.address.map(|ip| ip.to_string()));
+        return vec![Node { name, ip, control_plane: true, worker: true }];
+    };
+    let node = |node: &skiff_cluster::NodeReport| Node {
+        name: node.name.clone(),
+        ip: node.address.map(|ip| ip.to_string()),
+        control_plane: !node.worker,
+        worker: true,
+    };
+    status.nodes.iter().map(node).collect()
+}
+
+/// `-o json`, in minikube's shape.
+#[derive(Debug, Serialize)]
+struct Profiles<'a> {
+    invalid: Vec<Invalid<'a>>,
+    valid: Vec<Valid<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Invalid<'a> {
+    name: &'a str,
+    status: &'static str,
+    error: &'a str,
+    advice: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Valid<'a> {
+    name: &'a str,
+    status: &'static str,
+    config: Config<'a>,
+    active: bool,
+    active_kube_context: bool,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Config<'a> {
+    name: &'a str,
+    driver: &'a str,
+    kubernetes_config: KubernetesConfig<'a>,
+    nodes: Vec<Node>,
+    settings: &'a BTreeMap<String, String>,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct KubernetesConfig<'a> {
+    kubernetes_version: &'a str,
+    cluster_name: &'a str,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Node {
+    name: String,
+    #[serde(rename = "IP")]
+    ip: Option<String>,
+    control_plane: bool,
+    worker: bool,
+}
+
+#[cfg(test)]
+#[path = "list/tests.rs"]
+mod tests;

@@ -1,0 +1,251 @@
+//! The binary's behaviour around its verbs: help, usage errors, settings and their precedence.
+
+use std::{fs, process::Output};
+
+use assert_cmd::{Command, cargo::cargo_bin_cmd};
+use tempfile::TempDir;
+
+/// A skiff with a home of its own.
+struct Skiff {
+    home: TempDir,
+}
+
+impl Skiff {
+    fn new() -> Self {
+        Self { home: tempfile::tempdir().unwrap() }
+    }
+
+    fn command(&self, args: &str) -> Command {
+        let mut command = cargo_bin_cmd!("skiff");
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("SKIFF_") {
+                command.env_remove(name);
+            }
+        }
+        command.env("SKIFF_HOME", self.home.path()).env("KUBECONFIG", self.home.path().join("kubeconfig"));
+        command.args(args.split_whitespace());
+        command
+    }
+
+    fn run(&self, args: &str) -> (i32, String, String) {
+        parts(&self.command(args).output().unwrap())
+    }
+}
+
+fn parts(output: &Output) -> (i32, String, String) {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+}
+
+#[test]
+fn without_a_verb_it_shows_its_help() {
+    let skiff = Skiff::new();
+    let (code, out, err) = skiff.run("");
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(out, skiff.run("--help").1);
+    insta::assert_snapshot!("help", out);
+}
+
+#[test]
+fn every_verb_has_a_help_page() {
+    let skiff = Skiff::new();
+    for verb in VERBS {
+        let (code, out, err) = skiff.run(&format!("{verb} --help"));
+        assert_eq!((code, err.as_str()), (0, ""), "{verb}");
+        insta::assert_snapshot!(format!("help_{}", verb.replace(' ', "_")), out);
+    }
+}
+
+const VERBS: &[&str] = &[
+    "start",
+    "stop",
+    "delete",
+    "status",
+    "profile",
+    "profile list",
+    "ip",
+    "ssh",
+    "ssh-key",
+    "logs",
+    "image",
+    "image load",
+    "image ls",
+    "node-image",
+    "node-image build",
+    "node-image ls",
+    "node-image rm",
+    "drivers",
+    "update-context",
+    "config",
+    "config set",
+    "config get",
+    "config unset",
+    "config view",
+    "config defaults",
+    "completion",
+    "version",
+];
+
+#[test]
+fn usage_errors_exit_with_14_and_say_what_was_meant() {
+    let skiff = Skiff::new();
+    let mut all = String::new();
+    for line in [
+        "strat",
+        "start --memroy 4g",
+        "start --output xml",
+        "start --wait apiserver,weather",
+        "start --wait-timeout soon",
+        "start --keep=perhaps",
+        "start extra",
+        "start -p No_Good",
+        "start -p delete",
+        "config",
+        "config set memory",
+        "config get memory",
+        "completion tcsh",
+    ] {
+        let (code, out, err) = skiff.run(line);
+        assert_eq!((code, out.as_str()), (14, ""), "{line}: {err}");
+        all += &format!("$ skiff {line}\n{err}\n");
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn all_bad_settings_are_told_at_once() {
+    let (code, out, err) = Skiff::new().run(
+        "start --dry-run --memory 1m --cpus many --kubernetes-version 1.99.0 --extra-config kubelte.x=y \
+         --subnet 10.0.0.0/33 --ports 80:eighty --static-ip here",
+    );
+    assert_eq!((code, out.as_str()), (14, ""));
+    insta::assert_snapshot!(err);
+}
+
+#[test]
+fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+    let skiff = Skiff::new();
+    let dry = "start --dry-run -p dev";
+    assert_eq!(skiff.run("config set memory 4g").0, 0);
+    assert_eq!(skiff.run(dry).0, 0);
+    let from_environment = |args: &str| skiff.command(args).env("SKIFF_MEMORY", "1m").output().unwrap();
+    let (code, _, err) = parts(&from_environment(dry));
+    assert_eq!(code, 23, "{err}");
+    let (code, _, err) = parts(&from_environment(&format!("{dry} --memory 3g")));
+    assert_eq!(code, 0, "{err}");
+    let empty = skiff.command(dry).env("SKIFF_MEMORY", "").output().unwrap();
+    assert_eq!(parts(&empty).0, 0);
+}
+
+#[test]
+fn booleans_are_understood_as_go_programs_write_them() {
+    let skiff = Skiff::new();
+    for line in ["start --dry-run=true --keep=false --embed-certs=1", "start --dry-run --dry-run --keep-context"] {
+        assert_eq!(skiff.run(line).0, 0, "{line}");
+    }
+    let by_environment = skiff.command("start").env("SKIFF_DRY_RUN", "true").output().unwrap();
+    assert_eq!(parts(&by_environment).0, 0);
+}
+
+#[test]
+fn settings_can_be_set_seen_and_unset() {
+    let skiff = Skiff::new();
+    let (code, _, err) = skiff.run("config set cpus 3");
+    assert!(code == 0 && err.contains("warning: clusters that exist keep what they have"), "{err}");
+    assert_eq!(skiff.run("config set wait-timeout 90s").0, 0);
+    assert_eq!(skiff.run("config get cpus"), (0, "3\n".to_owned(), String::new()));
+    assert_eq!(skiff.run("config view").1, "- cpus: 3\n- wait-timeout: 90s\n");
+    assert_eq!(skiff.run("config view --format {{.ConfigKey}}").1, "cpus\nwait-timeout\n");
+    assert_eq!(skiff.run("config unset cpus").0, 0);
+    assert_eq!(skiff.run("config unset cpus").0, 0);
+    assert_eq!(skiff.run("config view").1, "- wait-timeout: 90s\n");
+    assert_eq!(skiff.run("config set memory lots").0, 10);
+    assert_eq!(skiff.run("config set nothing 1").0, 10);
+    assert_eq!(skiff.run("config unset nothing").0, 14);
+    assert_eq!(skiff.run("config defaults kubernetes-version").1, "* v1.20.2\n");
+    assert_eq!(skiff.run("config defaults wait-timeout -o json").1, "[\"6m\"]\n");
+}
+
+#[test]
+fn what_needs_a_cluster_says_that_there_is_none() {
+    let skiff = Skiff::new();
+    for line in
+        ["status", "ip", "ssh", "ssh-key", "kubectl get pods", "logs", "image ls", "image load x", "update-context"]
+    {
+        let (code, out, err) = skiff
+            .run(&format!("{line} -p nothing").replace("kubectl get pods -p nothing", "-p nothing kubectl get pods"));
+        assert_eq!((code, out.as_str()), (85, ""), "{line}: {err}");
+        assert!(err.contains("GUEST_PROFILE_NOT_FOUND") && err.contains("skiff start -p nothing"), "{line}: {err}");
+    }
+}
+
+#[test]
+fn without_docker_it_is_docker_that_is_named() {
+    let skiff = Skiff::new();
+    for line in ["start", "stop", "delete", "node-image ls"] {
+        let mut command = skiff.command(line);
+        let (code, _, err) = parts(&command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock").output().unwrap());
+        assert!((50..70).contains(&code), "{line}: {code} {err}");
+        assert!(err.contains("/nonexistent/docker.sock"), "{line}: {err}");
+    }
+}
+
+#[test]
+fn the_active_profile_is_chosen_by_name() {
+    let skiff = Skiff::new();
+    assert_eq!(skiff.run("profile").1, "skiff\n");
+    assert_eq!(skiff.run("profile -p dev").1, "dev\n");
+    let (code, out, err) = skiff.run("profile nothing");
+    assert_eq!((code, out.as_str()), (0, ""));
+    assert!(err.contains("`skiff start -p nothing` makes it"), "{err}");
+    assert_eq!(skiff.run("config set profile dev").0, 0);
+    assert_eq!(skiff.run("profile").1, "dev\n");
+    assert_eq!(skiff.run("profile default").1, "skiff profile was successfully set to skiff\n");
+    assert_eq!(skiff.run("profile").1, "skiff\n");
+    assert_eq!(skiff.run("profile delete").0, 14);
+}
+
+#[test]
+fn a_broken_settings_file_is_named_and_blocks_only_those_who_need_it() {
+    let skiff = Skiff::new();
+    let folder = skiff.home.path().join("config");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("config.yaml"), "memroy: 4g\ncpus: many\n").unwrap();
+    let (code, _, err) = skiff.run("start --dry-run");
+    assert_eq!(code, 38);
+    assert!(err.contains("config.yaml") && err.contains("`memroy` is not a setting") && err.contains("cpus"), "{err}");
+    assert_eq!(skiff.run("version").0, 0);
+    assert_eq!(skiff.run("start --help").0, 0);
+}
+
+#[test]
+fn versions_are_told_in_every_format() {
+    let skiff = Skiff::new();
+    let version = env!("CARGO_PKG_VERSION");
+    assert_eq!(skiff.run("version --short").1, format!("v{version}\n"));
+    assert!(skiff.run("version").1.starts_with(&format!("skiff version: v{version}\n")));
+    assert!(skiff.run("version -o json").1.contains(&format!("\"skiffVersion\":\"v{version}\"")));
+    let yaml = skiff.run("version -o yaml --components").1;
+    assert!(yaml.contains("kubernetesDefault: v1.20.2"), "{yaml}");
+}
+
+#[test]
+fn completion_scripts_name_the_verbs() {
+    let skiff = Skiff::new();
+    for shell in ["bash", "zsh", "fish", "powershell"] {
+        let (code, out, _) = skiff.run(&format!("completion {shell}"));
+        assert!(code == 0 && out.contains("start"), "{shell}");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let skiff = Skiff::new();
+    let program = skiff.command("").get_program().to_owned();
+    let line = format!("{} completion bash | head -n 1; echo ${{PIPESTATUS[0]}}", program.to_string_lossy());
+    let output =
+        std::process::Command::new("bash").args(["-c", &line]).env("SKIFF_HOME", skiff.home.path()).output().unwrap();
+    let (_, out, err) = parts(&output);
+    assert_eq!(err, "");
+    assert!(out.ends_with("\n0\n") || out.ends_with("\n141\n"), "{out}");
+}

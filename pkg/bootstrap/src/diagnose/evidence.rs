@@ -57,11 +57,10 @@ impl<'a> Evidence<'a> {
         self.disks.iter().any(|line| line.split_whitespace().any(|word| word == "100%"))
     }
 
-    /// The last line that says something.
-    pub(super) fn last_words(&self) -> String {
-        let says_something = |line: &&&str| !line.starts_with("To see the stack trace") && !line.starts_with('\t');
-        let last = self.printed.iter().rfind(says_something).or_else(|| self.units.last());
-        last.map_or_else(|| "kubeadm said nothing".to_owned(), |line| message(line).to_owned())
+    /// The last line of kubeadm's that says something.
+    pub(super) fn last_words(&self) -> Option<String> {
+        let last = self.printed.iter().rfind(|line| !line.starts_with("To see the stack trace"))?;
+        Some(message(last).to_owned())
     }
 }
 

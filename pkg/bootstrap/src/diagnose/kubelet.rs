@@ -18,7 +18,9 @@ fn trouble(line: &str) -> Option<KubeletTrouble> {
         Some(KubeletTrouble::CgroupV1)
     } else if has("running with swap on is not supported") {
         Some(KubeletTrouble::Swap)
-    } else if fatal(line) && (has("containerd.sock") || has("runtime.v1")) {
+    } else if line.starts_with("containerd.service: Failed with result")
+        || (fatal(line) && (has("containerd.sock") || has("runtime.v1")))
+    {
         Some(KubeletTrouble::Runtime)
     } else {
         let detail = after(line, "failed to load kubelet config file")

@@ -7,11 +7,11 @@ mod evidence;
 mod kubelet;
 mod parts;
 mod printed;
+mod reason;
 
 use std::fmt;
 
 use evidence::Evidence;
-use skiff_report::{ExitCode, Reason};
 
 /// A shell script that prints what [`cause`] wants to see of a node: the complaints of kubelet and
 /// containerd, the beginning and end of each control plane container's log under its path, and how
@@ -27,7 +27,7 @@ for log in /var/log/pods/kube-system_*/*/*.log; do
     echo "==> $log <=="
     if [ "$(wc -l <"$log")" -le 40 ]; then cat "$log"; else head -n 10 "$log"; tail -n 30 "$log"; fi
 done
-df -P /var /etc | sort -u
+df -P /var /etc
 "#;
 
 /// Why it failed.
@@ -59,8 +59,8 @@ pub enum Cause {
     },
     /// The API server cannot be reached.
     ApiUnreachable {
-        /// Address and port, if known.
-        endpoint: Option<String>,
+        /// Address and port.
+        endpoint: String,
     },
     /// The node's disk is full.
     DiskFull,
@@ -119,6 +119,8 @@ pub enum Cause {
         /// Its last words.
         detail: String,
     },
+    /// Nothing is wrong but that it takes too long.
+    TooSlow,
     /// Nothing is known but what was printed last.
     Unknown {
         /// That.
@@ -164,7 +166,8 @@ pub fn cause(printed: &str, node_log: &str) -> Cause {
         .or_else(|| parts::crash(&evidence))
         .or_else(|| kubelet::stopped(&evidence))
         .or_else(|| printed::unreachable(&evidence))
-        .unwrap_or_else(|| Cause::Unknown { detail: evidence.last_words() })
+        .or_else(|| evidence.last_words().map(|detail| Cause::Unknown { detail }))
+        .unwrap_or(Cause::TooSlow)
 }
 
 impl fmt::Display for Cause {
@@ -179,10 +182,7 @@ impl fmt::Display for Cause {
             Self::TokenRejected => f.write_str("the cluster does not know the token for joining any more"),
             Self::WrongCluster => f.write_str("another cluster answers at the control plane's address"),
             Self::NodeExists { name } => write!(f, "a node called {name} is in the cluster already"),
-            Self::ApiUnreachable { endpoint: Some(endpoint) } => {
-                write!(f, "the API server at {endpoint} cannot be reached")
-            }
-            Self::ApiUnreachable { endpoint: None } => f.write_str("the API server cannot be reached"),
+            Self::ApiUnreachable { endpoint } => write!(f, "the API server at {endpoint} cannot be reached"),
             Self::DiskFull => f.write_str("the node's disk is full"),
             Self::OutOfMemory => f.write_str("the node ran out of memory"),
             Self::UnknownFlag { part, flag } => write!(f, "{part} does not know the flag {flag}"),
@@ -199,6 +199,7 @@ impl fmt::Display for Cause {
             Self::Kubelet(trouble) => trouble.fmt(f),
             Self::Etcd { detail } => write!(f, "etcd stopped: {detail}"),
             Self::Crash { part, detail } => write!(f, "{part} stopped: {detail}"),
+            Self::TooSlow => f.write_str("the control plane did not answer in time"),
             Self::Unknown { detail } => f.write_str(detail),
         }
     }
@@ -214,112 +215,6 @@ impl fmt::Display for KubeletTrouble {
             Self::Config { detail } => write!(f, "the kubelet cannot read its configuration: {detail}"),
             Self::Stopped { detail: Some(detail) } => write!(f, "the kubelet stopped: {detail}"),
             Self::Stopped { detail: None } => f.write_str("the kubelet does not run"),
-        }
-    }
-}
-
-/// The word before the dot of an `--extra-config` setting for a part.
-fn setting_prefix(part: &str) -> &str {
-    match part {
-        "kube-apiserver" => "apiserver",
-        "kube-controller-manager" => "controller-manager",
-        "kube-scheduler" => "scheduler",
-        other => other,
-    }
-}
-
-impl Cause {
-    /// Id, exit code and advice.
-    #[must_use]
-    pub fn reason(&self) -> Reason {
-        let (id, exit) = self.class();
-        Reason::new(id, exit, self.advice())
-    }
-
-    fn class(&self) -> (&'static str, ExitCode) {
-        match self {
-            Self::ConfigRejected { .. } => ("K8S_CONFIG_REJECTED", ExitCode::CONTROL_PLANE_ERROR),
-            Self::PortInUse { .. } => ("GUEST_PORT_IN_USE", ExitCode::GUEST_CONFLICT),
-            Self::Preflight { .. } => ("K8S_PREFLIGHT", ExitCode::CONTROL_PLANE_ERROR),
-            Self::TokenRejected | Self::WrongCluster | Self::NodeExists { .. } => {
-                ("GUEST_NODE_ADD", ExitCode::GUEST_ERROR)
-            }
-            Self::ApiUnreachable { .. } => ("K8S_APISERVER_MISSING", ExitCode::CONTROL_PLANE_NOT_FOUND),
-            Self::DiskFull => ("GUEST_PROVISION_NOSPACE", ExitCode::INSUFFICIENT_STORAGE),
-            Self::OutOfMemory => ("RSRC_INSUFFICIENT_CONTAINER_MEMORY", ExitCode::INSUFFICIENT_MEMORY),
-            Self::UnknownFlag { .. } | Self::BadFlagValue { .. } => ("K8S_INVALID_FLAG", ExitCode::PROGRAM_USAGE),
-            Self::FeatureGate { .. } => ("K8S_INVALID_FEATURE_GATE", ExitCode::PROGRAM_USAGE),
-            Self::ImagePull { .. } => ("GUEST_IMAGE_PULL", ExitCode::GUEST_ERROR),
-            Self::CertificateTime { .. } => ("GUEST_CERT", ExitCode::GUEST_ERROR),
-            Self::Kubelet(KubeletTrouble::Runtime) => {
-                ("K8S_INSTALL_FAILED_CONTAINER_RUNTIME_NOT_RUNNING", ExitCode::RUNTIME_ERROR)
-            }
-            Self::Kubelet(_) => ("K8S_KUBELET_NOT_RUNNING", ExitCode::CONTROL_PLANE_ERROR),
-            Self::Etcd { .. } | Self::Crash { .. } => ("K8S_CONTROL_PLANE_CRASH", ExitCode::CONTROL_PLANE_ERROR),
-            Self::Unknown { .. } => ("K8S_INSTALL_FAILED", ExitCode::CONTROL_PLANE_ERROR),
-        }
-    }
-
-    fn advice(&self) -> String {
-        match self {
-            Self::ConfigRejected { .. } | Self::Kubelet(KubeletTrouble::Config { .. }) => {
-                "Check the --extra-config settings of kubelet and kube-proxy: each field must have the type that this \
-                 version of Kubernetes gives it."
-                    .into()
-            }
-            Self::PortInUse { .. } => {
-                "Choose another port for the API server with --apiserver-port, or stop what holds it on the node.".into()
-            }
-            Self::Preflight { findings } => {
-                let names: Vec<&str> = findings.iter().map(|(name, _)| name.as_str()).collect();
-                format!(
-                    "Mend what is named, or pass --extra-config=kubeadm.ignore-preflight-errors={} to go on without.",
-                    names.join(",")
-                )
-            }
-            Self::TokenRejected => "Run `skiff start` again: it makes a new token.".into(),
-            Self::WrongCluster => "Check that no other machine has the control plane's address.".into(),
-            Self::NodeExists { name } => format!("Remove it first: `skiff kubectl -- delete node {name}`."),
-            Self::ApiUnreachable { .. } => "`skiff logs` shows why it does not run; `skiff start` starts it again.".into(),
-            Self::DiskFull => {
-                "Free space on the host, or give the node a larger disk: `skiff delete`, then `skiff start --disk-size`."
-                    .into()
-            }
-            Self::OutOfMemory => "Give the node more memory: `skiff start --memory=4g`.".into(),
-            Self::UnknownFlag { part, flag } | Self::BadFlagValue { part, flag, .. } => {
-                let setting = format!("{}.{}", setting_prefix(part), flag.trim_start_matches('-'));
-                format!("Correct or leave out --extra-config={setting}, then run `skiff start` again.")
-            }
-            Self::FeatureGate { gate, .. } => {
-                format!("Leave {gate} out of --feature-gates, or choose a --kubernetes-version that has it.")
-            }
-            Self::ImagePull { .. } => {
-                "Check that the host reaches the registry, or load the image from the host with `skiff image load`.".into()
-            }
-            Self::CertificateTime { early: true, .. } => {
-                "Set the clocks of host and node right, then run `skiff start` again.".into()
-            }
-            Self::CertificateTime { early: false, .. } => "Run `skiff start`: it issues new certificates.".into(),
-            Self::Kubelet(trouble) => trouble.advice().into(),
-            Self::Etcd { .. } => {
-                "If its data is damaged, only a new cluster helps: `skiff delete`, then `skiff start`.".into()
-            }
-            Self::Crash { part, .. } => {
-                format!("Check the --extra-config settings of {}; `skiff logs` shows all it wrote.", setting_prefix(part))
-            }
-            Self::Unknown { .. } => "`skiff logs` shows more of what happened on the node.".into(),
-        }
-    }
-}
-
-impl KubeletTrouble {
-    fn advice(&self) -> &'static str {
-        match self {
-            Self::CgroupDriver => "Leave out --extra-config=kubelet.cgroupDriver: skiff sets what containerd uses.",
-            Self::CgroupV1 => "Boot the host with cgroup v2, or choose a --kubernetes-version before 1.35.",
-            Self::Swap => "Leave out --extra-config=kubelet.failSwapOn, or switch swap off on the host.",
-            Self::Runtime => "`skiff logs` shows why containerd does not run; `skiff start` starts it again.",
-            Self::Config { .. } | Self::Stopped { .. } => "`skiff logs` shows all it wrote.",
         }
     }
 }

@@ -32,7 +32,7 @@ fn gate(part: &str, line: &str) -> Option<Cause> {
 
 fn unknown_flag(part: &str, line: &str) -> Option<Cause> {
     let named = |flag: &str| Cause::UnknownFlag { part: part.to_owned(), flag: word(flag).to_owned() };
-    let shorthand = |rest: &str| after(rest, " in ").map(|flag| named(flag));
+    let shorthand = |rest: &str| after(rest, " in ").map(named);
     after(line, "unknown flag: ")
         .map(named)
         .or_else(|| after(line, "unknown shorthand flag: ").and_then(shorthand))

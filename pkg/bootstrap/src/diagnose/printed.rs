@@ -51,12 +51,11 @@ fn join(evidence: &Evidence<'_>) -> Option<Cause> {
 
 /// The API server did not answer kubeadm, and nothing on the node says why.
 pub(super) fn unreachable(evidence: &Evidence<'_>) -> Option<Cause> {
-    let says_so = |line: &&&str| {
-        ["connection refused", "no route to host", "i/o timeout", "context deadline exceeded", "timed out waiting for"]
-            .iter()
-            .any(|words| line.contains(words))
-    };
-    let line = evidence.printed.iter().rfind(says_so)?;
-    let endpoint = after(line, "dial tcp ").map(|rest| word(rest).to_owned());
-    Some(Cause::ApiUnreachable { endpoint })
+    evidence.printed.iter().rev().find_map(|line| {
+        if let Some(rest) = after(line, "dial tcp ") {
+            return Some(Cause::ApiUnreachable { endpoint: word(rest).to_owned() });
+        }
+        let slow = ["timed out waiting for", "context deadline exceeded", "i/o timeout"];
+        slow.iter().any(|words| line.contains(words)).then_some(Cause::TooSlow)
+    })
 }

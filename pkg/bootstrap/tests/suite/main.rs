@@ -1,6 +1,7 @@
 //! What this crate gives to kubeadm and to nodes, seen from outside.
 
 mod certificates;
+mod diagnose;
 mod diff;
 mod facts;
 mod fixture;

@@ -16,7 +16,8 @@ start: build
 ## build: the two binaries, with no library to carry along
 build:
 	deploy/host/prepare
-	OPENSSL_STATIC=1 cargo build --release --target $(HOST) -p skiff -p skiff-agent
+	OPENSSL_STATIC=1 RUSTFLAGS="-C target-feature=+crt-static" \
+		cargo build --release --target $(HOST) -p skiff -p skiff-agent
 
 ## test: everything, end-to-end tests on real clusters included
 test: build

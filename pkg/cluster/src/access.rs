@@ -60,11 +60,13 @@ impl ClientFiles {
             return Ok(());
         }
         let pair = pki.issue_user(config, now)?;
-        store.write_file(name, CA, pki.ca.certificate().as_bytes())?;
         // Key first: a certificate that is in date promises that its key is there.
-        store.write_file(name, KEY, pair.key.as_bytes())?;
-        store.write_file(name, CERTIFICATE, pair.certificate.as_bytes())?;
-        Ok(())
+        let files = [
+            (CA, pki.ca.certificate().as_bytes()),
+            (KEY, pair.key.as_bytes()),
+            (CERTIFICATE, pair.certificate.as_bytes()),
+        ];
+        Ok(store.write_files(name, files)?)
     }
 }
 

@@ -1,6 +1,6 @@
 //! The Kubernetes API as use cases need it: a trait, so that tests need no cluster.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ipnet::Ipv4Net;
 use skiff_kubeapi::{Access, Condition};
@@ -52,11 +52,17 @@ pub trait Api: Send + Sync {
         patience: Duration,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Waits for a condition.
+    /// Waits for a condition. What the cluster wrote before `since` does not count: after a restart
+    /// the API still tells of a node that was Ready before the stop.
     ///
     /// # Errors
     /// What stood in the way when `patience` is over.
-    fn wait(&self, condition: &Condition, patience: Duration) -> impl Future<Output = Result<(), Self::Error>> + Send;
+    fn wait(
+        &self,
+        condition: &Condition,
+        since: Option<SystemTime>,
+        patience: Duration,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
     /// Runs a command in the first running pod of `kube-system` that has the label.
     /// Returns its exit status and what it printed.

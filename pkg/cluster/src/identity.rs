@@ -70,10 +70,9 @@ impl Identity {
             return Ok(ClusterPki::from_files(file)?);
         }
         let pki = ClusterPki::generate(config, now)?;
-        for file in pki.to_files() {
-            store.write_file(name, &format!("pki/{}", file.path), file.text.as_bytes())?;
-        }
-        store.write_file(name, "pki/complete", b"")?;
+        let files: Vec<_> = pki.to_files().into_iter().map(|file| (format!("pki/{}", file.path), file.text)).collect();
+        let all = files.iter().map(|(path, text)| (path.as_str(), text.as_bytes())).chain([("pki/complete", &b""[..])]);
+        store.write_files(name, all)?;
         Ok(pki)
     }
 }
@@ -113,8 +112,8 @@ fn ssh_key(store: &Store, cluster: &ClusterName, path: &str, comment: &str) -> R
         return Ok((private, public.trim().to_owned()));
     }
     let key = SshKey::generate(comment)?;
-    store.write_file(cluster, path, key.private().as_bytes())?;
-    store.write_file(cluster, &public_path, key.public().as_bytes())?;
+    let halves = [(path, key.private().as_bytes()), (public_path.as_str(), key.public().as_bytes())];
+    store.write_files(cluster, halves)?;
     Ok((key.private().to_owned(), key.public().trim().to_owned()))
 }
 

@@ -1,6 +1,6 @@
 //! The real Kubernetes API behind [`Api`].
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use ipnet::Ipv4Net;
 use skiff_kubeapi::{Access, Client, Condition, KubeError};
@@ -39,8 +39,16 @@ impl Api for Client {
         Self::assign_pod_cidr(self, node, cidr, patience).await
     }
 
-    async fn wait(&self, condition: &Condition, patience: Duration) -> Result<(), KubeError> {
-        Self::wait(self, condition, patience).await
+    async fn wait(
+        &self,
+        condition: &Condition,
+        since: Option<SystemTime>,
+        patience: Duration,
+    ) -> Result<(), KubeError> {
+        match since {
+            Some(start) => self.wait_since(condition, start, patience).await,
+            None => Self::wait(self, condition, patience).await,
+        }
     }
 
     async fn run_in_pod(&self, selector: &str, argv: &[&str], patience: Duration) -> Result<(i32, String), KubeError> {

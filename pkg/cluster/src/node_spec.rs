@@ -89,13 +89,13 @@ fn node_config(
 /// The limits of a node on this host.
 ///
 /// Without a wish a node may use all processors, and memory as minikube gives it: a quarter of what
-/// there is, but 3 to 6 GiB.
+/// there is, but 3 to 6 GiB, in hundreds of MiB.
 pub(crate) fn resources(spec: &ClusterSpec, capabilities: &Capabilities) -> Result<Resources, ClusterError> {
     let gib = 1_u64 << 30;
     let most = capabilities.memory;
     let memory = match spec.memory {
         Limit::NoLimit | Limit::Max => None,
-        Limit::Auto => Some((most / 4).clamp(3 * gib, 6 * gib).min(most)),
+        Limit::Auto => Some(whole_hundred_mib((most / 4).clamp(3 * gib, 6 * gib).min(most))),
         Limit::Exactly(bytes) if bytes > most => {
             return Err(ClusterError::TooLarge {
                 setting: "--memory",
@@ -119,6 +119,12 @@ pub(crate) fn resources(spec: &ClusterSpec, capabilities: &Capabilities) -> Resu
         Limit::Exactly(cpus) => Some(cpus),
     };
     Ok(Resources { cpus, memory, disk: capabilities.disk_limit.then_some(spec.disk_size) })
+}
+
+/// A size that people can read: down to a multiple of 100 MiB.
+fn whole_hundred_mib(bytes: u64) -> u64 {
+    let unit = 100 << 20;
+    bytes / unit * unit
 }
 
 fn published(spec: &ClusterSpec, record: &NodeRecord) -> Vec<Published> {

@@ -13,9 +13,6 @@ use skiff_driver::{MachineState, Purpose};
 use skiff_report::{Diagnose, ExitCode, Reason};
 use thiserror::Error;
 
-/// Exit code of providers that are there but cannot serve: minikube's `_OBSOLETE`.
-const PROVIDER_UNSUPPORTED: ExitCode = ExitCode(66);
-
 /// Things of the Engine that have names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resource {
@@ -248,7 +245,7 @@ impl Error {
         let (id, exit, advice) = match self {
             Self::UnsupportedHost { .. } => (
                 "PROVIDER_DOCKER_HOST_UNSUPPORTED",
-                PROVIDER_UNSUPPORTED,
+                ExitCode::PROVIDER_UNSUPPORTED,
                 "Let DOCKER_HOST name a unix:// socket, or unset it to use this host's own Docker.",
             ),
             Self::NotInstalled { .. } => (
@@ -272,14 +269,16 @@ impl Error {
                 "Look at Docker's own log, and restart it if it hangs.",
             ),
             Self::TooOld { .. } => {
-                ("PROVIDER_DOCKER_OBSOLETE", PROVIDER_UNSUPPORTED, "Update Docker to version 20.10 or newer.")
+                ("PROVIDER_DOCKER_OBSOLETE", ExitCode::PROVIDER_UNSUPPORTED, "Update Docker to version 20.10 or newer.")
             }
-            Self::NotLinux { .. } => {
-                ("PROVIDER_DOCKER_WINDOWS_CONTAINERS", PROVIDER_UNSUPPORTED, "Switch Docker to Linux containers.")
-            }
+            Self::NotLinux { .. } => (
+                "PROVIDER_DOCKER_WINDOWS_CONTAINERS",
+                ExitCode::PROVIDER_UNSUPPORTED,
+                "Switch Docker to Linux containers.",
+            ),
             Self::Rootless => (
                 "PROVIDER_DOCKER_ROOTLESS",
-                PROVIDER_UNSUPPORTED,
+                ExitCode::PROVIDER_UNSUPPORTED,
                 "Point DOCKER_HOST at a Docker that runs as root, usually unix:///var/run/docker.sock.",
             ),
             Self::NotPrivileged { .. } => (

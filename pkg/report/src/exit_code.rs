@@ -56,6 +56,8 @@ impl ExitCode {
     pub const PROVIDER_NOT_RUNNING: Self = Self(63);
     /// The provider is not installed.
     pub const PROVIDER_NOT_FOUND: Self = Self(65);
+    /// The provider is too old, or of a kind skiff cannot use.
+    pub const PROVIDER_UNSUPPORTED: Self = Self(66);
     /// The provider refuses this user.
     pub const PROVIDER_PERMISSION: Self = Self(67);
     /// The provider's answer makes no sense.
@@ -66,6 +68,8 @@ impl ExitCode {
     pub const NETWORK_CONFLICT: Self = Self(71);
     /// The node did not answer over ssh in time.
     pub const NETWORK_TIMEOUT: Self = Self(72);
+    /// The node did not let skiff in.
+    pub const NETWORK_AUTH: Self = Self(78);
     /// The node failed.
     pub const GUEST_ERROR: Self = Self(80);
     /// The node contradicts what was asked.

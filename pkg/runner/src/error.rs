@@ -27,6 +27,14 @@ pub enum RunError {
         /// What went wrong, in the transport's words.
         detail: String,
     },
+    /// The machine answered and will never let this user in, or is another machine.
+    #[error("{target} refuses the connection: {detail}")]
+    Refused {
+        /// Address of the machine.
+        target: String,
+        /// What was refused.
+        detail: String,
+    },
     /// The command ran longer than it may.
     #[error("`{command}` did not finish within {} s", timeout.as_secs())]
     Timeout {
@@ -64,6 +72,11 @@ impl Diagnose for RunError {
                 "IF_SSH_CLIENT",
                 ExitCode::NETWORK_ERROR,
                 "Run `skiff status`; `skiff start` brings a stopped node back.",
+            ),
+            Self::Refused { .. } => Reason::new(
+                "IF_SSH_AUTH",
+                ExitCode::NETWORK_AUTH,
+                "Its keys differ from those in the profile: `skiff delete`, then `skiff start`, makes both anew.",
             ),
             Self::Timeout { .. } => Reason::new(
                 "GUEST_COMMAND_TIMEOUT",

@@ -75,7 +75,9 @@ impl Login {
                     tracing::debug!(address = %self.target.address, elapsed = ?start.elapsed(), "ssh session open");
                     return Ok(connection);
                 }
-                Err(Refusal::Final(detail)) => return Err(connection_error(&self.target, detail)),
+                Err(Refusal::Final(detail)) => {
+                    return Err(RunError::Refused { target: name(&self.target), detail });
+                }
                 Err(Refusal::NotYet(detail)) => detail,
             };
             if start.elapsed() + PAUSE >= patience || !wanted() {
@@ -151,5 +153,9 @@ fn last(error: ssh2::Error) -> Refusal {
 
 /// An error that names the node.
 pub(crate) fn connection_error(target: &SshTarget, detail: impl Into<String>) -> RunError {
-    RunError::Connection { target: format!("{}@{}", target.user, target.address), detail: detail.into() }
+    RunError::Connection { target: name(target), detail: detail.into() }
+}
+
+fn name(target: &SshTarget) -> String {
+    format!("{}@{}", target.user, target.address)
 }

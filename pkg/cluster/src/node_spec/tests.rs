@@ -101,7 +101,7 @@ fn limits_follow_the_host_unless_they_are_given() {
         let file = SpecFile { memory: Some(memory.into()), cpus: Some(cpus.into()), ..SpecFile::default() };
         resources(&file.resolve("dev".parse().unwrap()).unwrap(), &capabilities())
     };
-    assert_eq!(of("auto", "auto").unwrap(), Resources { cpus: None, memory: Some(4 * GIB), disk: None });
+    assert_eq!(of("auto", "auto").unwrap(), Resources { cpus: None, memory: Some(4000 << 20), disk: None });
     assert_eq!(of("no-limit", "2").unwrap(), Resources { cpus: Some(2.0), memory: None, disk: None });
     assert!(matches!(of("17g", "1"), Err(ClusterError::TooLarge { setting: "--memory", .. })));
     assert!(matches!(of("2g", "5"), Err(ClusterError::TooLarge { setting: "--cpus", .. })));

@@ -24,6 +24,8 @@ use crate::{
 pub(super) struct Provisioned {
     /// What had to be done to get there.
     pub(super) action: NodeAction,
+    /// When the machine was started, if it was.
+    pub(super) started: Option<SystemTime>,
     /// The cluster's secrets and settings.
     pub(super) identity: Identity,
     /// The node.
@@ -85,8 +87,9 @@ where
             wanted.file.status.nodes[0].applied.clear();
             host.store.save(&wanted.file)?;
         }
+        let started = (action != NodeAction::Keep).then(SystemTime::now);
         self.act(action, state, &plan).await?;
-        Ok(Provisioned { action, identity, plan, host_key: node_identity.host_key_public })
+        Ok(Provisioned { action, started, identity, plan, host_key: node_identity.host_key_public })
     }
 
     async fn network(&self, wanted: &mut Wanted) -> Result<NodeNetwork, ClusterError> {

@@ -1,5 +1,7 @@
 //! The end of a start: not "the API server answers" but "your pods run and find each other".
 
+use std::time::SystemTime;
+
 use skiff_driver::{Driver, NodeImages};
 use skiff_kubeapi::Condition;
 use skiff_report::Step;
@@ -24,6 +26,7 @@ where
         reporter.step(Step::VerifyingKubernetes, "Waiting until the cluster is usable");
         let wanted = |what: WaitFor| self.options.wait.contains(&what);
         let node = provisioned.plan.spec.name.to_string();
+        let (since, account) = (provisioned.started, wanted(WaitFor::DefaultServiceAccount));
         let node_ready = wanted(WaitFor::NodeReady) || wanted(WaitFor::Kubelet);
         tokio::try_join!(
             self.condition("wait/node-ready", node_ready, Condition::NodeReady(node), api),
@@ -44,12 +47,13 @@ where
         phase: &str,
         wanted: bool,
         condition: Condition,
+        since: Option<SystemTime>,
         api: &K::Api,
     ) -> Result<(), ClusterError> {
         if !wanted {
             return Ok(());
         }
-        let wait = api.wait(&condition, self.options.wait_timeout);
+        let wait = api.wait(&condition, since, self.options.wait_timeout);
         self.watch.time(phase, wait).await.map_err(api_error)
     }
 

@@ -5,7 +5,7 @@ use std::{
     fs,
     path::PathBuf,
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use ipnet::Ipv4Net;
@@ -129,7 +129,7 @@ impl Api for FakeApi {
         Ok(())
     }
 
-    async fn wait(&self, _: &Condition, _: Duration) -> Result<(), Infallible> {
+    async fn wait(&self, _: &Condition, _: Option<SystemTime>, _: Duration) -> Result<(), Infallible> {
         Ok(())
     }
 

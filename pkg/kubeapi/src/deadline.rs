@@ -63,9 +63,9 @@ pub(crate) struct Rests {
 impl Rests {
     const FIRST: Duration = Duration::from_millis(20);
 
-    /// Rests up to half a second.
+    /// Rests of up to a fifth of a second.
     pub(crate) fn new() -> Self {
-        Self { next: Self::FIRST, longest: Duration::from_millis(500) }
+        Self { next: Self::FIRST, longest: Duration::from_millis(200) }
     }
 
     /// The next rest.
@@ -86,12 +86,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rests_grow_to_half_a_second_and_start_over() {
+    fn rests_grow_to_a_fifth_of_a_second_and_start_over() {
         let mut rests = Rests::new();
         let all: Vec<_> = (0..20).map(|_| rests.next()).collect();
         assert!(all.is_sorted());
         assert_eq!(all[0], Duration::from_millis(20));
-        assert_eq!(all[19], Duration::from_millis(500));
+        assert_eq!(all[19], Duration::from_millis(200));
         rests.reset();
         assert_eq!(rests.next(), Duration::from_millis(20));
     }

@@ -145,10 +145,7 @@ impl Diagnose for KubeError {
             }
             Self::NotInTime { cause, .. } => cause.as_deref().map_or_else(too_slow, cause_reason),
             Self::Manifest { .. } => Reason::new("GUEST_MANIFEST", ExitCode::PROGRAM_CONFIG, "Correct the manifest."),
-            Self::Refused { source, .. } => match source {
-                Trouble::Answer { .. } => Reason::new("K8S_APPLY", ExitCode::CONTROL_PLANE_ERROR, ""),
-                other => api_reason(other),
-            },
+            Self::Refused { source, .. } => refused_reason(source),
             Self::PodCidrTaken { .. } => Reason::new(
                 "GUEST_NODE_CIDR",
                 ExitCode::GUEST_CONFLICT,
@@ -196,6 +193,18 @@ fn too_slow() -> Reason {
         ExitCode::GUEST_TIMEOUT,
         "`skiff logs` shows what the cluster is busy with; --wait-timeout gives it more time.",
     )
+}
+
+fn refused_reason(trouble: &Trouble) -> Reason {
+    match trouble {
+        Trouble::Answer { message, .. } if message.contains("failed calling webhook") => Reason::new(
+            "K8S_WEBHOOK",
+            ExitCode::CONTROL_PLANE_ERROR,
+            "A webhook in the cluster takes part in this and does not answer; see that its pods run, or delete it.",
+        ),
+        Trouble::Answer { .. } => Reason::new("K8S_REFUSED", ExitCode::CONTROL_PLANE_ERROR, ""),
+        other => api_reason(other),
+    }
 }
 
 fn api_reason(trouble: &Trouble) -> Reason {

@@ -52,6 +52,10 @@ impl Client {
                 Ok(output) => return Ok(output),
                 Err(trouble) => trouble,
             };
+            if deadline.is_over() && trouble == Trouble::slow() {
+                let what = format!("the end of `{}` in pod {namespace}/{pod}", argv.join(" "));
+                return Err(KubeError::not_in_time(what, patience, None));
+            }
             if is_hopeless(&trouble) || deadline.is_over() {
                 return Err(KubeError::Refused {
                     object: format!("a command in pod {namespace}/{pod}"),

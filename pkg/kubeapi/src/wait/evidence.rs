@@ -13,8 +13,11 @@ use crate::{
 
 /// The search begins when patience is over already, so it must be short.
 const SEARCH: Duration = Duration::from_secs(3);
-/// Lines of a log worth showing.
-const TAIL: usize = 5;
+/// Lines of a log to fetch. Many end with empty ones.
+const TAIL: usize = 8;
+/// Lines of a log worth showing, and how much of each.
+const SHOWN: usize = 3;
+const WIDTH: usize = 160;
 
 impl Client {
     /// Pods as they are now; none if the API server does not answer.
@@ -31,14 +34,35 @@ impl Client {
         evidence.events = events.unwrap_or_default();
         for wanted in logs_wanted(&evidence.pods) {
             let log = deadline.limit(SEARCH, self.get_text(&log_path(namespace, &wanted))).await;
-            let lines = log.unwrap_or_default().lines().map(str::to_owned).collect();
-            evidence.logs.insert((wanted.pod, wanted.container), lines);
+            evidence.logs.insert((wanted.pod, wanted.container), ending(&log.unwrap_or_default()));
         }
         of_pods(&evidence, owner)
     }
 }
 
+/// The last lines that say something.
+fn ending(log: &str) -> Vec<String> {
+    let lines: Vec<_> = log.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let last = &lines[lines.len().saturating_sub(SHOWN)..];
+    last.iter().map(|line| line.chars().take(WIDTH).collect()).collect()
+}
+
 fn log_path(namespace: &str, wanted: &LogWanted) -> String {
     let LogWanted { pod, container, previous } = wanted;
     format!("/api/v1/namespaces/{namespace}/pods/{pod}/log?container={container}&previous={previous}&tailLines={TAIL}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_lines_that_say_something_are_kept_short() {
+        let long = "x".repeat(500);
+        let log = format!("one\ntwo\n\n  three  \n{long}\n\n \n");
+        let kept = ending(&log);
+        assert_eq!(kept[..2], ["two", "three"]);
+        assert_eq!(kept[2].len(), WIDTH);
+        assert!(ending("").is_empty());
+    }
 }

@@ -39,6 +39,9 @@ const TOOLS: [(&str, &str); 5] = [
     ("setpriv", "util-linux"),
 ];
 
+/// What it takes to map a range of user ids, for people without root's rights.
+const MAP_TOOLS: [(&str, &str); 2] = [("newuidmap", "uidmap"), ("newgidmap", "uidmap")];
+
 /// Settings of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeImageOptions {
@@ -92,6 +95,9 @@ impl NodeImageStore {
             return Ok(image);
         }
         tools::check(&TOOLS).await?;
+        if !rustix::process::geteuid().is_root() {
+            tools::check(&MAP_TOOLS).await?;
+        }
         let base = self.cache.path("node-base").join(recipe::base_key().short(16));
         let folder = self.folder(&key);
         self.cache.require_space(if base.exists() { 0 } else { BASE_SPACE } + ROOTFS_SPACE)?;

@@ -59,7 +59,7 @@ pub(crate) fn plan_node(
         address: record.address,
         resources,
         published,
-        seed: seed.chain(identity_files(identity, node)).collect(),
+        seed: seed.chain([settings(spec)]).chain(identity_files(identity, node)).collect(),
     };
     Ok(NodePlan { spec, config, fingerprint })
 }
@@ -145,6 +145,11 @@ fn published(spec: &ClusterSpec, record: &NodeRecord) -> Vec<Published> {
         protocol: mapping.protocol,
     });
     [ssh].into_iter().chain(apiserver).chain(user).collect()
+}
+
+/// What the node's own set-up (`deploy/node`) has to know of the cluster.
+fn settings(spec: &ClusterSpec) -> SeedFile {
+    seed("/etc/skiff/node.env", 0o644, format!("SERVICE_CIDR={}\n", spec.service_cidr))
 }
 
 fn identity_files(identity: &Identity, node: &NodeIdentity) -> Vec<SeedFile> {

@@ -52,7 +52,8 @@ where
                 self.watch.time("kubeadm/finish", kubeadm::finish_control_plane(&runner, config, node)).await?;
             self.log("kubeadm.log", &printed)
         };
-        let manifests = manifests::system(&wanted.spec, &self.images.agent_image().map_err(image_error)?);
+        let manifests =
+            manifests::system(&wanted.spec, &config.endpoint, &self.images.agent_image().map_err(image_error)?);
         let patience = self.options.wait_timeout;
         let apply = self.watch.time("api/apply", api.apply(&manifests, patience));
         let cidr = self.watch.time("api/pod-cidr", api.assign_pod_cidr(node.name.as_str(), node.pod_cidr, patience));

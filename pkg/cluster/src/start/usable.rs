@@ -25,18 +25,14 @@ where
         let reporter = &*self.host.reporter;
         reporter.step(Step::VerifyingKubernetes, "Waiting until the cluster is usable");
         let wanted = |what: WaitFor| self.options.wait.contains(&what);
-        let node = provisioned.plan.spec.name.to_string();
-        let (since, account) = (provisioned.started, wanted(WaitFor::DefaultServiceAccount));
-        let node_ready = wanted(WaitFor::NodeReady) || wanted(WaitFor::Kubelet);
+        let since = provisioned.started;
+        let ready = Condition::NodeReady(provisioned.plan.spec.name.to_string());
+        let ready_wanted = wanted(WaitFor::NodeReady) || wanted(WaitFor::Kubelet);
+        let account = wanted(WaitFor::DefaultServiceAccount);
         tokio::try_join!(
-            self.condition("wait/node-ready", node_ready, Condition::NodeReady(node), api),
-            self.condition(
-                "wait/service-account",
-                wanted(WaitFor::DefaultServiceAccount),
-                Condition::DefaultServiceAccount,
-                api
-            ),
-            self.condition("wait/system-pods", wanted(WaitFor::SystemPods), Condition::SystemPods, api),
+            self.condition("wait/node-ready", ready_wanted, ready, since, api),
+            self.condition("wait/service-account", account, Condition::DefaultServiceAccount, None, api),
+            self.condition("wait/system-pods", wanted(WaitFor::SystemPods), Condition::SystemPods, since, api),
             self.dns(wanted(WaitFor::Dns), api),
         )?;
         Ok(())

@@ -99,10 +99,13 @@ fn proxy(version: &KubeVersion, sources: Sources<'_>) -> ImageSpec {
     ]);
     // A merged /usr, as in the root file system that the tools come from.
     entries.extend(["bin", "sbin", "lib", "lib64"].map(|dir| Entry::link(dir, &format!("usr/{dir}"))));
-    for family in ["iptables", "ip6tables"] {
-        entries.extend(
-            ["", "-save", "-restore"].map(|verb| Entry::link(&format!("usr/sbin/{family}{verb}"), "xtables-nft-multi")),
-        );
+    for name in ["iptables", "ip6tables"]
+        .iter()
+        .flat_map(|family| ["", "-save", "-restore"].map(|verb| format!("{family}{verb}")))
+    {
+        entries.push(Entry::link(&format!("usr/sbin/{name}"), "xtables-nft-multi"));
+        // Found first once the start script has put this folder in front.
+        entries.push(Entry::link(&format!("usr/libexec/iptables-legacy/{name}"), "../../sbin/xtables-legacy-multi"));
     }
     ImageSpec {
         reference: kubernetes("kube-proxy", &version.to_string()),

@@ -29,12 +29,13 @@ impl NodeKubeconfigs {
         let (local, shared) = (node.local_endpoint(cluster), &cluster.endpoint);
         let kubelet_user = format!("system:node:{}", node.name);
         let mut wanted: Vec<(&str, &str, Option<&str>, &Endpoint)> = Vec::new();
-        // A control plane's own parts must work while the others, or a load balancer, are away.
-        let kubelet_endpoint = if node.role.is_control_plane() { &local } else { shared };
+        // A joining control plane has no API server until its kubelet is known to the others.
+        let kubelet_endpoint = if node.role == Role::FirstControlPlane { &local } else { shared };
         wanted.push(("kubelet.conf", &kubelet_user, Some(Group::NODES), kubelet_endpoint));
         if node.role.is_control_plane() {
             let admins = Some(privileged_group(cluster.version()));
             wanted.push(("admin.conf", "kubernetes-admin", admins, shared));
+            // Its own parts must work while the others, or a load balancer, are away.
             wanted.push(("controller-manager.conf", "system:kube-controller-manager", None, &local));
             wanted.push(("scheduler.conf", "system:kube-scheduler", None, &local));
         }

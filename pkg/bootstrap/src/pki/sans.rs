@@ -17,15 +17,26 @@ impl Sans {
     /// All that clients may call this node's API server.
     #[must_use]
     pub fn of_api_server(cluster: &ClusterConfig, node: &NodeConfig) -> Self {
-        let (spec, mut sans) = (&cluster.spec, Self::default());
+        let mut sans = Self::default();
         sans.name(node.name.as_str());
+        sans.ip(node.address.into());
+        let shared = Self::of_control_plane(cluster);
+        shared.names.iter().for_each(|name| sans.name(name));
+        shared.ips.iter().for_each(|ip| sans.ip(*ip));
+        sans
+    }
+
+    /// What clients may call any API server of the cluster. Each of its nodes must have these names
+    /// in its certificate, or kubeadm does not let it join.
+    #[must_use]
+    pub fn of_control_plane(cluster: &ClusterConfig) -> Self {
+        let (spec, mut sans) = (&cluster.spec, Self::default());
         sans.name("localhost");
         for length in 1..=4 {
             let parts = ["kubernetes", "default", "svc", &spec.dns_domain];
             sans.name(&parts[..length].join("."));
         }
         sans.ip(spec.kubernetes_service_ip().into());
-        sans.ip(node.address.into());
         sans.ip(Ipv4Addr::LOCALHOST.into());
         match cluster.endpoint.host.parse() {
             Ok(address) => sans.ip(address),

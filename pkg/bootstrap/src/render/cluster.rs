@@ -9,9 +9,9 @@ use super::{
     flags::Flags,
     gates,
 };
-use crate::{ClusterConfig, NodeConfig, pki::Sans};
+use crate::{ClusterConfig, pki::Sans};
 
-pub(super) fn configuration(cluster: &ClusterConfig, node: &NodeConfig) -> Value {
+pub(super) fn configuration(cluster: &ClusterConfig) -> Value {
     let (spec, api) = (&cluster.spec, ApiVersion::of(cluster.version()));
     let mut document = json!({
         "apiVersion": api.as_str(),
@@ -27,7 +27,7 @@ pub(super) fn configuration(cluster: &ClusterConfig, node: &NodeConfig) -> Value
             "podSubnet": spec.pod_cidr.to_string(),
             "dnsDomain": spec.dns_domain,
         },
-        "apiServer": { "certSANs": Sans::of_api_server(cluster, node).to_texts() },
+        "apiServer": { "certSANs": Sans::of_control_plane(cluster).to_texts() },
         "etcd": { "local": { "dataDir": "/var/lib/etcd" } },
     });
     for (key, flags) in component_flags(cluster) {

@@ -36,7 +36,7 @@ pub fn kubeadm_config(cluster: &ClusterConfig, node: &NodeConfig, ca: &CaPin) ->
 fn init_config(cluster: &ClusterConfig, node: &NodeConfig) -> Result<String, BootstrapError> {
     document::to_yaml(&[
         node::init(cluster, node),
-        cluster::configuration(cluster, node),
+        cluster::configuration(cluster),
         kubelet::configuration(cluster, node)?,
         kube_proxy::configuration(cluster)?,
     ])

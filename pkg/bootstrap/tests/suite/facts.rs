@@ -196,6 +196,18 @@ fn one_control_plane_elects_nobody_and_runs_pods() {
 }
 
 #[test]
+fn no_name_of_one_node_is_asked_of_all_control_planes() {
+    for minor in fixture::minors() {
+        for name in names("init") {
+            let cluster = document(minor, &name, "ClusterConfiguration");
+            let sans: Vec<&str> =
+                cluster["apiServer"]["certSANs"].as_array().unwrap().iter().flat_map(Value::as_str).collect();
+            assert!(!sans.contains(&"demo") && sans.contains(&"kubernetes"), "{sans:?}");
+        }
+    }
+}
+
+#[test]
 fn kube_proxy_leaves_the_hosts_limits_alone() {
     for minor in fixture::minors() {
         let proxy = document(minor, "init", "KubeProxyConfiguration");

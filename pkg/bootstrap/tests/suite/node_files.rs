@@ -118,6 +118,15 @@ fn kubeconfigs_lead_to_the_endpoint_with_the_right_identity() {
 }
 
 #[test]
+fn a_joining_kubelet_turns_to_the_control_plane_that_is_there() {
+    for role in [Role::ControlPlane, Role::Worker] {
+        let files = files(20, role, Flavour::Rich);
+        let config: Value = serde_saphyr::from_slice(&files["/etc/kubernetes/kubelet.conf"].contents).unwrap();
+        assert_eq!(config["clusters"][0]["cluster"]["server"], "https://control-plane.skiff.internal:6443");
+    }
+}
+
+#[test]
 fn pods_get_addresses_of_their_nodes_own_network() {
     let files = files(29, Role::Worker, Flavour::Rich);
     let list: Value = serde_json::from_slice(&files["/etc/cni/net.d/10-skiff.conflist"].contents).unwrap();

@@ -1,6 +1,10 @@
 //! Running programs in tests.
 
-use std::{fmt, process::Command};
+use std::{
+    fmt,
+    os::unix::process::ExitStatusExt as _,
+    process::{Command, ExitStatus},
+};
 
 use serde_json::Value;
 
@@ -22,12 +26,25 @@ impl Finished {
     /// When it cannot be started.
     #[must_use]
     pub fn of(command: &mut Command) -> Self {
-        use std::os::unix::process::ExitStatusExt as _;
         let line = format!("{command:?}");
         let output = command.output().unwrap_or_else(|error| panic!("cannot run {line}: {error}"));
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let code = output.status.code().or(output.status.signal().map(|signal| 128 + signal)).unwrap_or(-1);
-        Self { line, code, stdout: text(&output.stdout), stderr: text(&output.stderr) }
+        Self::new(line, output.status, text(&output.stdout), text(&output.stderr))
+    }
+
+    pub(crate) fn new(line: String, status: ExitStatus, stdout: String, stderr: String) -> Self {
+        let code = status.code().or(status.signal().map(|signal| 128 + signal)).unwrap_or(-1);
+        Self { line, code, stdout, stderr }
+    }
+
+    /// Asserts that it wrote something, to either stream.
+    ///
+    /// # Panics
+    /// When it did not.
+    #[must_use]
+    pub fn says(self, text: &str) -> Self {
+        assert!(self.stdout.contains(text) || self.stderr.contains(text), "no `{text}` in {self:?}");
+        self
     }
 
     /// Asserts that it succeeded.

@@ -4,11 +4,17 @@
 //! tests run beside each other and beside the clusters of whoever runs them. When it goes out of
 //! scope its clusters are deleted and whatever they left behind fails the test.
 
+mod archive;
+mod checks;
 mod command;
 mod leak;
+mod running;
 mod sandbox;
 mod wait;
 
+pub use archive::busybox_archive;
+pub use checks::{Check, check_all};
 pub use command::Finished;
+pub use running::Running;
 pub use sandbox::{Cluster, Sandbox};
 pub use wait::eventually;

@@ -80,6 +80,12 @@ impl Sandbox {
         for (name, _) in env::vars().filter(|(name, _)| name.starts_with("SKIFF_") && name != "SKIFF_CACHE") {
             command.env_remove(name);
         }
+        if env::var_os("SKIFF_CACHE").is_none()
+            && let Some(home) = env::home_dir()
+        {
+            // Nobody wants to build Kubernetes once more for a sandbox.
+            command.env("SKIFF_CACHE", home.join(".skiff/cache"));
+        }
         command.args(args).env("SKIFF_HOME", self.home()).env("KUBECONFIG", self.kubeconfig()).stdin(Stdio::null());
         command
     }

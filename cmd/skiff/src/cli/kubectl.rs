@@ -1,6 +1,8 @@
 //! `skiff kubectl`.
 
 use std::{
+    env,
+    ffi::OsString,
     fs, io,
     path::{Path, PathBuf},
     process::Command,
@@ -9,7 +11,6 @@ use std::{
 use skiff_artifacts::ArtifactSource;
 use skiff_cluster::ClusterError;
 use skiff_config::KubeVersion;
-use skiff_kubeapi::kubeconfig;
 use skiff_report::ExitCode;
 
 use super::node::become_program;
@@ -32,13 +33,22 @@ impl Args {
         let file = store.load(name)?.ok_or_else(|| ClusterError::NotFound(name.clone()))?;
         let version = file.to_spec().map_err(|problems| ClusterError::Settings { problems })?.kubernetes_version;
         let mut kubectl = Command::new(program(context, &version)?);
-        // The user's own file, so that changes to it last; the cluster's own if that one lost its entry.
-        if kubeconfig::endpoint_of(&context.environment.kubeconfig, name.as_str())?.is_none() {
-            kubectl.arg("--kubeconfig").arg(store.kubeconfig_path(name));
-        }
-        kubectl.args(["--context", name.as_str()]).args(self.arguments);
+        kubectl.env("KUBECONFIG", kubeconfig(context)?).args(self.arguments);
         Err(become_program(&mut kubectl))
     }
+}
+
+/// The user's kubeconfig with this cluster as its current context: kubectl takes that from the
+/// first file that has one. A flag would do, but not for plugins. The cluster's own file steps in
+/// where the user's has lost its entry.
+fn kubeconfig(context: &Context) -> Result<OsString, Failure> {
+    let (store, name) = (context.store()?, &context.cluster);
+    let current = format!("apiVersion: v1\nkind: Config\ncurrent-context: {name}\n");
+    let first = store.write_file(name, "kubectl-context", current.as_bytes())?;
+    let files = [first].into_iter().chain(context.environment.kubeconfig.clone()).chain([store.kubeconfig_path(name)]);
+    env::join_paths(files).map_err(|error| {
+        Failure::new("HOST_KUBECONFIG", ExitCode::HOST_CONFIG, format!("KUBECONFIG cannot be used: {error}"), "")
+    })
 }
 
 /// The kubectl of a version: from the cache, where the artifacts of a start leave it, or the host's own.

@@ -9,9 +9,9 @@ use skiff_report::{ExitCode, Reporter};
 
 use super::{EventFormat, spec::SpecArgs, spec_defaults};
 use crate::{
-    context::Context,
+    context::{Context, print_line},
     failure::Failure,
-    ui::Timings,
+    ui::{Timings, seconds},
     wiring::{Artifacts, Images, SkiffHost},
 };
 
@@ -26,7 +26,7 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Artifacts")]
     download_only: bool,
     /// What to wait for: all, none, or a list of apiserver, system_pods, default_sa, dns, node_ready, kubelet.
-    #[arg(long, value_name = "PARTS", value_delimiter = ',', default_value = "all", value_parser = wait_for)]
+    #[arg(long, value_name = "PARTS", value_delimiter = ',', default_value = "apiserver,default_sa,dns,node_ready,kubelet", value_parser = wait_for)]
     #[arg(help_heading = "Start")]
     wait: Vec<Wait>,
     /// How long to wait for it.
@@ -133,14 +133,18 @@ impl Args {
         let work = async { Ok(start(&host, &images, request).await?) };
         let report = tokio::select! {
             report = work => report,
-            interrupted = context.interrupt.came() => Err(undo(context, &host, keep, interrupted).await),
+            interrupted = context.interrupt.came() => {
+                // A start that still waits for another skiff has nothing to undo.
+                let leave = keep || !clock.at_work();
+                Err(if leave { interrupted } else { undo(context, &host, interrupted).await })
+            }
         }?;
         // What cannot be tidied up now will be by the next build.
         let _ = images.discard(&report.version);
         conclude(context, &report);
         context.ui.finish();
         if let Some(table) = clock.table().filter(|_| timings) {
-            context.ui.info(&table);
+            print_line(&table)?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -169,11 +173,8 @@ fn check(request: StartRequest) -> Result<(), Failure> {
     resolved.map(drop).map_err(|problems| ClusterError::Settings { problems }.into())
 }
 
-/// Undoes a start that Ctrl-C cut off, unless the user wants to look at it.
-async fn undo(context: &Context, host: &SkiffHost, keep: bool, interrupted: Failure) -> Failure {
-    if keep {
-        return interrupted;
-    }
+/// Undoes a start that Ctrl-C cut off. A cluster that was usable once stays.
+async fn undo(context: &Context, host: &SkiffHost, interrupted: Failure) -> Failure {
     context.ui.info("Interrupted: undoing what was begun (Ctrl-C again to leave it)");
     match undo_start(host, &context.cluster).await {
         Ok(true) => Failure { message: "interrupted; what was begun is undone".to_owned(), ..interrupted },
@@ -191,10 +192,10 @@ async fn undo(context: &Context, host: &SkiffHost, keep: bool, interrupted: Fail
 fn conclude(context: &Context, report: &StartReport) {
     let name = &report.name;
     let text = match (report.outcome, &report.context) {
-        (Outcome::Downloaded, _) => format!("Everything that Kubernetes {} needs is here", report.version),
+        (Outcome::Downloaded, _) => format!("everything that Kubernetes {} needs is here", report.version),
         (_, Some(entry)) if report.current_context => format!("kubectl uses context \"{entry}\" now"),
         (_, Some(entry)) => format!("`kubectl --context {entry}` leads to it"),
         (_, None) => format!("`skiff kubectl -p {name}` leads to it"),
     };
-    context.ui.info(&text);
+    context.ui.info(&format!("Done in {}: {text}", seconds(report.elapsed)));
 }

@@ -20,7 +20,7 @@ pub(crate) use self::{
     plain::Plain,
     stream::Stream,
     table::{megabytes, table},
-    terminal::Terminal,
+    terminal::{Terminal, seconds},
     timings::Timings,
 };
 use crate::failure::Failure;

@@ -109,7 +109,7 @@ impl Ui for Terminal {
 }
 
 /// A duration as short as it can be told: `0.4s`, `12.3s`, `1m05s`.
-pub(super) fn seconds(elapsed: Duration) -> String {
+pub(crate) fn seconds(elapsed: Duration) -> String {
     match elapsed.as_secs() {
         0..100 => format!("{:.1}s", elapsed.as_secs_f64()),
         whole => format!("{}m{:02}s", whole / 60, whole % 60),

@@ -21,7 +21,7 @@ use crate::failure::Failure;
 pub(super) enum Source {
     /// In the local Docker.
     Docker(String),
-    /// A tar file, as `docker save` or OCI tools write it.
+    /// A tar file, as `docker save` or OCI tools write it; also packed by gzip.
     Archive(PathBuf),
     /// A folder in OCI layout.
     Layout(PathBuf),
@@ -78,6 +78,7 @@ impl Source {
         let child = match self {
             Self::Docker(name) => spawn(Command::new("docker").args(["image", "save", name]))?,
             Self::Layout(path) => spawn(Command::new("tar").arg("-C").arg(path).args(["-cf", "-", "."]))?,
+            Self::Archive(path) if is_gzip(path)? => spawn(Command::new("gzip").arg("-dc").arg(path))?,
             Self::Archive(path) => {
                 let file = std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
                 return Ok((Box::pin(File::from_std(file)), Program(None)));
@@ -106,6 +107,13 @@ fn spawn(command: &mut Command) -> Result<(Child, String), Failure> {
         )
     })?;
     Ok((child, program))
+}
+
+/// True for a file that `docker save | gzip` made: the node only takes plain tars.
+fn is_gzip(path: &Path) -> Result<bool, Failure> {
+    let mut magic = [0; 2];
+    let read = std::fs::File::open(path).and_then(|mut file| io::Read::read(&mut file, &mut magic));
+    read.map(|_| magic == [0x1f, 0x8b]).map_err(|error| unreadable(path, &error))
 }
 
 fn unreadable(path: &Path, error: &io::Error) -> Failure {

@@ -80,9 +80,9 @@ fn begin(args: Vec<OsString>) -> Result<ExitCode, Failure> {
         return Err(failure);
     }
     let cluster = cluster_name(cli.global.profile.as_deref().unwrap_or(settings.profile()))?;
-    log_to_stderr(cli.global.verbosity, environment.log.as_deref());
+    log_to_stderr(cli.global.verbosity(), environment.log.as_deref());
     // Log lines would tear a live display apart.
-    let live = environment.live && cli.global.verbosity == 0 && environment.log.is_none();
+    let live = environment.live && cli.global.verbosity() == 0 && environment.log.is_none();
     run(command, live, environment, settings, cluster)
 }
 

@@ -9,7 +9,7 @@ use skiff_artifacts::{
 use skiff_cluster::{ClusterError, Host, ImageSource, KubeConnector};
 use skiff_config::KubeVersion;
 use skiff_driver::NodeImage;
-use skiff_drivers::{AUTO, AnyDriver, Providers, choose};
+use skiff_drivers::{AUTO, AnyDriver, Providers, SelectError, choose};
 use skiff_report::{ExitCode, Reporter};
 use skiff_ssh::SshConnector;
 
@@ -52,6 +52,14 @@ impl Context {
             command: command.to_owned(),
             reporter,
         })
+    }
+
+    /// Why there is no driver of that name, if there is none.
+    pub(crate) async fn unknown_driver(&self, name: &str) -> Option<Failure> {
+        match choose(name, &self.providers()).await {
+            Err(error @ (SelectError::Unknown { .. } | SelectError::NotInThisBuild { .. })) => Some(error.into()),
+            _ => None,
+        }
     }
 
     /// Where drivers find what they stand on.

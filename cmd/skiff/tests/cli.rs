@@ -116,7 +116,7 @@ fn usage_errors_exit_with_14_and_say_what_was_meant() {
 fn all_bad_settings_are_told_at_once() {
     let (code, out, err) = Skiff::new().run(
         "start --dry-run --memory 1m --cpus many --kubernetes-version 1.99.0 --extra-config kubelte.x=y \
-         --subnet 10.0.0.0/33 --ports 80:eighty --static-ip here",
+         --subnet 10.0.0.0/33 --ports 80:eighty --static-ip here --driver vagrant",
     );
     assert_eq!((code, out.as_str()), (14, ""));
     insta::assert_snapshot!(err);
@@ -140,7 +140,11 @@ fn a_flag_wins_over_the_environment_and_that_over_the_file() {
 #[test]
 fn booleans_are_understood_as_go_programs_write_them() {
     let skiff = Skiff::new();
-    for line in ["start --dry-run=true --keep=false --embed-certs=1", "start --dry-run --dry-run --keep-context"] {
+    for line in [
+        "start --dry-run=true --keep=false --embed-certs=1",
+        "start --dry-run --dry-run --keep-context",
+        "start --dry-run --alsologtostderr -v=1",
+    ] {
         assert_eq!(skiff.run(line).0, 0, "{line}");
     }
     let by_environment = skiff.command("start").env("SKIFF_DRY_RUN", "true").output().unwrap();
@@ -188,6 +192,36 @@ fn without_docker_it_is_docker_that_is_named() {
         assert!((50..70).contains(&code), "{line}: {code} {err}");
         assert!(err.contains("/nonexistent/docker.sock"), "{line}: {err}");
     }
+}
+
+#[test]
+fn bad_settings_are_told_before_docker_is_asked() {
+    let skiff = Skiff::new();
+    let run = |line: &str| {
+        let output = skiff.command(line).env("DOCKER_HOST", "unix:///nonexistent/docker.sock").output().unwrap();
+        output.status.code().unwrap()
+    };
+    assert_eq!(run("start --memory 1m"), 23);
+    assert_eq!(run("start --cpus 0.5"), 29);
+    assert_eq!(run("start --kubernetes-version v1.10.0"), 106);
+    assert_eq!(run("start --driver vagrant"), 55);
+    assert_eq!(run("start --dry-run --driver vagrant"), 55);
+    assert_eq!(run("start --dry-run"), 0);
+}
+
+#[test]
+fn profiles_are_listed_without_docker() {
+    let skiff = Skiff::new();
+    let list = |line: &str| {
+        parts(&skiff.command(line).env("DOCKER_HOST", "unix:///nonexistent/docker.sock").output().unwrap())
+    };
+    assert_eq!(list("profile list").0, 14);
+    assert_eq!(list("profile list -l -o json"), (0, "{\"invalid\":[],\"valid\":[]}\n".to_owned(), String::new()));
+    let folder = skiff.home.path().join("profiles/old");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("cluster.yaml"), "spec: [\n").unwrap();
+    let (code, out, err) = list("profile list -l");
+    assert!(code == 0 && out.contains("Damaged") && err.contains("profiles/old/cluster.yaml"), "{out}{err}");
 }
 
 #[test]

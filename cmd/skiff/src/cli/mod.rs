@@ -51,7 +51,17 @@ pub(crate) struct Global {
     /// How much to log on standard error: 0 nothing, 1 warnings, 2 notes, 3 details, 4 everything.
     #[arg(short, long, global = true, value_name = "LEVEL", default_value = "0", hide_default_value = true)]
     #[arg(help_heading = "Global options")]
-    pub(crate) verbosity: u8,
+    verbosity: u8,
+    /// What minikube calls it; scripts say so.
+    #[arg(long, global = true, hide = true, alias = "logtostderr")]
+    alsologtostderr: bool,
+}
+
+impl Global {
+    /// How much to log on standard error.
+    pub(crate) fn verbosity(&self) -> u8 {
+        if self.alsologtostderr { self.verbosity.max(2) } else { self.verbosity }
+    }
 }
 
 /// The verbs.

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
 use skiff_cluster::{ClusterError, Outcome, StartOptions, StartReport, StartRequest, WaitFor, start, undo_start};
+use skiff_config::Phase;
 use skiff_drivers::AUTO;
 use skiff_report::{ExitCode, Reporter};
 
@@ -26,7 +27,7 @@ pub(crate) struct Args {
     #[arg(long, help_heading = "Artifacts")]
     download_only: bool,
     /// What to wait for: all, none, or a list of apiserver, system_pods, default_sa, dns, node_ready, kubelet.
-    #[arg(long, value_name = "PARTS", value_delimiter = ',', default_value = "apiserver,default_sa,dns,node_ready,kubelet", value_parser = wait_for)]
+    #[arg(long, value_name = "PARTS", value_delimiter = ',', default_value = USABLE, value_parser = wait_for)]
     #[arg(help_heading = "Start")]
     wait: Vec<Wait>,
     /// How long to wait for it.
@@ -80,6 +81,9 @@ enum Wait {
     For(WaitFor),
 }
 
+/// What makes a cluster usable.
+const USABLE: &str = "apiserver,default_sa,dns,node_ready,kubelet";
+
 /// Everything there is to wait for, under minikube's names.
 const PARTS: [(&str, WaitFor); 6] = [
     ("apiserver", WaitFor::ApiServer),
@@ -119,8 +123,8 @@ impl Args {
         let (dry_run, timings, keep) = (self.dry_run, self.timings && self.output == EventFormat::Text, self.keep);
         let source = self.source.clone();
         let request = self.into_request(context)?;
+        context.interrupt.unless(check(context, &request, dry_run)).await?;
         if dry_run {
-            check(request)?;
             context.ui.info("The settings are valid; nothing was started (--dry-run).");
             return Ok(ExitCode::SUCCESS);
         }
@@ -167,10 +171,29 @@ impl Args {
     }
 }
 
-/// Whether what was asked for can be built: all problems at once.
-fn check(request: StartRequest) -> Result<(), Failure> {
-    let resolved = request.given.over(request.defaults).resolve(request.name);
-    resolved.map(drop).map_err(|problems| ClusterError::Settings { problems }.into())
+/// Whether what was asked for can be built: all problems at once, before anything is touched. The
+/// name of the driver counts; whether that driver works is left to the start itself.
+async fn check(context: &Context, request: &StartRequest, dry_run: bool) -> Result<(), Failure> {
+    // A damaged profile is the start's to tell.
+    let stored = context.store()?.load(&request.name).ok().flatten();
+    let below = match stored {
+        Some(file) if file.status.phase == Phase::Created => file.spec,
+        _ => request.defaults.clone(),
+    };
+    let wanted = request.given.clone().over(below);
+    let settings = wanted.resolve(request.name.clone());
+    if settings.is_ok() && !dry_run {
+        return Ok(());
+    }
+    let driver = context.unknown_driver(wanted.driver.as_deref().unwrap_or(AUTO)).await;
+    match (settings, driver) {
+        (Ok(_), None) => Ok(()),
+        (Ok(_), Some(driver)) => Err(driver),
+        (Err(problems), driver) => {
+            let driver = driver.map(|failure| format!("--driver: {}", failure.message));
+            Err(Failure::from(ClusterError::Settings { problems }).with_details(driver))
+        }
+    }
 }
 
 /// Undoes a start that Ctrl-C cut off. A cluster that was usable once stays.

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use skiff_cluster::{DamagedProfile, ProfileReport, profiles};
+use skiff_config::{KubeVersion, SpecFile};
 use skiff_kubeapi::kubeconfig;
-use skiff_report::ExitCode;
+use skiff_report::{Diagnose, ExitCode};
 
 use crate::{
     cli::{output::json, status::status_name},
@@ -40,14 +41,16 @@ struct Listing {
     damaged: Vec<DamagedProfile>,
     active: String,
     context: Option<String>,
+    /// The state of clusters that were not asked.
+    unasked: &'static str,
 }
 
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
-        let host = context.host("skiff profile list").await?;
-        let (valid, damaged) = profiles(&host, !self.light).await?;
-        let current = kubeconfig::current_context(&host.kubeconfig)?;
-        let listing = Listing { valid, damaged, active: context.cluster.to_string(), context: current };
+        let (valid, damaged) = self.profiles(context).await?;
+        let current = kubeconfig::current_context(&context.environment.kubeconfig)?;
+        let unasked = if self.light { "Skipped" } else { "Unknown" };
+        let listing = Listing { valid, damaged, active: context.cluster.to_string(), context: current, unasked };
         if self.output == Format::Json {
             print(&json(&listing.to_json())?)?;
             return Ok(ExitCode::SUCCESS);
@@ -66,9 +69,57 @@ impl Args {
         print_line(&listing.to_table())?;
         Ok(ExitCode::SUCCESS)
     }
+
+    /// All profiles; without their state when nobody wants it, or the driver cannot be asked.
+    async fn profiles(&self, context: &Context) -> Result<(Vec<ProfileReport>, Vec<DamagedProfile>), Failure> {
+        if self.light {
+            return stored(context);
+        }
+        match context.host("skiff profile list").await {
+            Ok(host) => Ok(profiles(&host, true).await?),
+            Err(failure) => {
+                context.ui.warn(&format!("{}. {}", failure.full_message(), failure.advice));
+                stored(context)
+            }
+        }
+    }
+}
+
+/// What the files tell.
+fn stored(context: &Context) -> Result<(Vec<ProfileReport>, Vec<DamagedProfile>), Failure> {
+    let (mut valid, mut damaged) = (Vec::new(), Vec::new());
+    for entry in context.store()?.list()? {
+        match entry.cluster {
+            Ok(file) => valid.push(ProfileReport {
+                driver: file.status.driver.or_else(|| file.spec.driver.clone()).unwrap_or_default(),
+                version: file.spec.kubernetes_version.clone().unwrap_or_else(|| KubeVersion::default().to_string()),
+                status: None,
+                address: file.status.nodes.first().map(|node| node.address),
+                nodes: file.status.nodes.len(),
+                config: file
+                    .spec
+                    .differences(&SpecFile::default())
+                    .into_iter()
+                    .map(|(key, (own, _))| (key, own))
+                    .collect(),
+                name: file.metadata.name,
+                spec: file.spec,
+            }),
+            Err(error) => {
+                let reason = error.reason();
+                let problem = Failure::from(error).full_message();
+                damaged.push(DamagedProfile { name: entry.name, problem, reason });
+            }
+        }
+    }
+    Ok((valid, damaged))
 }
 
 impl Listing {
+    fn status(&self, profile: &ProfileReport) -> &'static str {
+        profile.status.as_ref().map_or(self.unasked, status_name)
+    }
+
     fn to_table(&self) -> String {
         let mark = |yes: bool| if yes { "*" } else { "" }.to_owned();
         let dash = || "-".to_owned();
@@ -80,7 +131,7 @@ impl Listing {
                 "containerd".to_owned(),
                 profile.address.map_or_else(dash, |address| address.to_string()),
                 profile.version.clone(),
-                status(profile).to_owned(),
+                self.status(profile).to_owned(),
                 profile.nodes.to_string(),
                 mark(name == self.active),
                 mark(self.context.as_deref() == Some(name)),
@@ -111,7 +162,7 @@ impl Listing {
             let name = profile.name.as_str();
             Valid {
                 name,
-                status: status(profile),
+                status: self.status(profile),
                 config: Config {
                     name,
                     driver: &profile.driver,
@@ -131,10 +182,6 @@ impl Listing {
         });
         Profiles { valid: valid.collect(), invalid: invalid.collect() }
     }
-}
-
-fn status(profile: &ProfileReport) -> &'static str {
-    profile.status.as_ref().map_or("Skipped", status_name)
 }
 
 /// The nodes that a status shows; without one only the first is known.

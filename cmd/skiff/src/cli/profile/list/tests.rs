@@ -1,5 +1,4 @@
 use skiff_cluster::{ClusterStatus, ComponentState, KubeconfigState, NodeReport};
-use skiff_config::SpecFile;
 use skiff_report::Reason;
 
 use super::*;
@@ -45,6 +44,7 @@ fn listing() -> Listing {
         damaged: vec![damaged],
         active: "dev".to_owned(),
         context: Some("off".to_owned()),
+        unasked: "Skipped",
     }
 }
 
@@ -60,6 +60,6 @@ fn json_keeps_valid_and_invalid_apart() {
 
 #[test]
 fn no_profiles_are_two_empty_lists() {
-    let none = Listing { valid: vec![], damaged: vec![], active: "skiff".to_owned(), context: None };
+    let none = Listing { valid: vec![], damaged: vec![], active: "skiff".to_owned(), context: None, unasked: "" };
     assert_eq!(json(&none.to_json()).unwrap(), "{\"invalid\":[],\"valid\":[]}\n");
 }

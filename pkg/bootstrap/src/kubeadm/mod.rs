@@ -15,7 +15,9 @@ use crate::{BootstrapError, ClusterConfig, KUBEADM_CONFIG, NodeConfig, diagnose,
 /// which comes last: it then finds its static pods at once instead of at its next look.
 const BEFORE_API: [&str; 3] = ["etcd local", "control-plane all", "kubelet-start"];
 /// Phases that talk to the API server; none needs another's result.
-const AFTER_API: [&str; 4] = ["addon kube-proxy", "upload-config all", "mark-control-plane", "bootstrap-token"];
+const AFTER_API: [&str; 4] = [KUBE_PROXY, "upload-config all", "mark-control-plane", "bootstrap-token"];
+/// The one phase that pods wait for.
+const KUBE_PROXY: &str = "addon kube-proxy";
 
 /// How long one phase may take on a slow host: some restart the kubelet or wait for the node.
 const PHASE_TIMEOUT: Duration = Duration::from_mins(4);
@@ -46,7 +48,11 @@ pub async fn finish_control_plane<R: Runner>(
     node: &NodeConfig,
 ) -> Result<String, BootstrapError> {
     let phases = wanted(&AFTER_API, cluster, node);
-    let runs = phases.map(|name| async move { run(runner, &format!("kubeadm init phase {name}"), &phase(name)).await });
+    let runs = phases.map(|name| async move {
+        // On few processors the others must not hold up the pods that start meanwhile.
+        let nice = if name == KUBE_PROXY { "" } else { "nice -n 19 " };
+        run(runner, &format!("kubeadm init phase {name}"), &format!("{nice}{}", phase(name))).await
+    });
     let printed = futures_util::future::try_join_all(runs).await?;
     Ok(printed.concat())
 }

@@ -62,6 +62,11 @@ pub(super) fn configuration(cluster: &ClusterConfig, node: &NodeConfig) -> Resul
         // From 1.35 on a kubelet on cgroup v1 refuses to start unless told that this is meant.
         document["failCgroupV1"] = false.into();
     }
+    if node.host.nested {
+        // A container may not be allowed to ask for -999, the default, and the kubelet then tries
+        // for 200 ms at each start.
+        document["oomScoreAdj"] = 0.into();
+    }
     if let Some(root) = &node.kubelet.cgroup_root {
         document["cgroupRoot"] = root.as_str().into();
     }

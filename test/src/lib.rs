@@ -16,5 +16,5 @@ pub use archive::busybox_archive;
 pub use checks::{Check, check_all};
 pub use command::Finished;
 pub use running::Running;
-pub use sandbox::{Cluster, Sandbox};
+pub use sandbox::{Cluster, Sandbox, binary};
 pub use wait::eventually;

@@ -80,14 +80,41 @@ impl Sandbox {
         for (name, _) in env::vars().filter(|(name, _)| name.starts_with("SKIFF_") && name != "SKIFF_CACHE") {
             command.env_remove(name);
         }
-        if env::var_os("SKIFF_CACHE").is_none()
-            && let Some(home) = env::home_dir()
-        {
-            // Nobody wants to build Kubernetes once more for a sandbox.
-            command.env("SKIFF_CACHE", home.join(".skiff/cache"));
-        }
-        command.args(args).env("SKIFF_HOME", self.home()).env("KUBECONFIG", self.kubeconfig()).stdin(Stdio::null());
         command
+            .args(args)
+            .env("SKIFF_HOME", self.home())
+            .env("SKIFF_CACHE", self.cache())
+            .env("KUBECONFIG", self.kubeconfig())
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Everything that is left of a cluster, one line each.
+    fn remains(&self, name: &str) -> Vec<String> {
+        let mut remains = leak::remains(name);
+        if fs::read_to_string(self.kubeconfig()).unwrap_or_default().contains(name) {
+            remains.push(format!("the kubeconfig still speaks of {name}"));
+        }
+        let profile = self.home().join("profiles").join(name);
+        if profile.exists() {
+            remains.push(format!("{} is still there", profile.display()));
+        }
+        remains
+    }
+
+    /// Where artifacts are kept from one test to the next.
+    #[must_use]
+    pub fn cache(&self) -> PathBuf {
+        // Nobody wants to build Kubernetes once more for a sandbox.
+        let usual = || env::home_dir().map_or_else(|| self.home().join("cache"), |home| home.join(".skiff/cache"));
+        env::var_os("SKIFF_CACHE").map_or_else(usual, PathBuf::from)
+    }
+
+    /// The kubectl that starts of clusters leave in the cache, once there is one.
+    #[must_use]
+    pub fn cached_kubectl(&self) -> Option<PathBuf> {
+        let versions = fs::read_dir(self.cache().join("kubectl")).ok()?;
+        versions.flatten().map(|version| version.path().join("kubectl")).find(|program| program.is_file())
     }
 
     /// Runs the binary under test to its end.
@@ -106,15 +133,7 @@ impl Drop for Sandbox {
             if deleted.code != 0 {
                 problems.push(format!("{deleted:?}"));
             }
-            problems.extend(leak::remains(&name));
-            let kubeconfig = fs::read_to_string(self.kubeconfig()).unwrap_or_default();
-            if kubeconfig.contains(&name) {
-                problems.push(format!("the kubeconfig still speaks of {name}"));
-            }
-            let profile = self.home().join("profiles").join(&name);
-            if profile.exists() {
-                problems.push(format!("{} is still there", profile.display()));
-            }
+            problems.extend(self.remains(&name));
         }
         // A test that failed already keeps its own reason.
         assert!(problems.is_empty() || thread::panicking(), "left behind:\n{}", problems.join("\n"));
@@ -156,6 +175,15 @@ impl Cluster<'_> {
         let _ = self.kubectl(&["apply", "-f", &file.to_string_lossy()]).ok();
     }
 
+    /// Asserts that nothing is left of it.
+    ///
+    /// # Panics
+    /// When something is.
+    pub fn is_gone(&self) {
+        let remains = self.sandbox.remains(&self.name);
+        assert!(remains.is_empty(), "left behind:\n{}", remains.join("\n"));
+    }
+
     /// The sandbox it lives in.
     #[must_use]
     pub fn sandbox(&self) -> &Sandbox {
@@ -164,7 +192,11 @@ impl Cluster<'_> {
 }
 
 /// The release binary that `make build` made; `SKIFF_BIN` names another.
-fn binary() -> PathBuf {
+///
+/// # Panics
+/// When it was not made yet.
+#[must_use]
+pub fn binary() -> PathBuf {
     if let Some(path) = env::var_os("SKIFF_BIN") {
         return path.into();
     }

@@ -1,0 +1,132 @@
+//! A host without Docker, without space, without a network: a clear error and the right exit code.
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use skiff_test::{Cluster, Finished, Sandbox, binary};
+
+fn run(command: &mut Command) -> Finished {
+    Finished::of(command)
+}
+
+#[test]
+fn without_docker_start_says_how_to_get_it() {
+    let sandbox = Sandbox::new();
+    let cluster = sandbox.cluster();
+    let socket = format!("unix://{}/none.sock", sandbox.path().display());
+    for verb in ["start", "delete"] {
+        let told = run(cluster.skiff(verb, &[]).env("DOCKER_HOST", &socket));
+        // Whether it is missing or only not running depends on what is installed here.
+        assert!([63, 65].contains(&told.code), "{told:?}");
+        let _ = told.says("PROVIDER_DOCKER_NOT_").says("none.sock").says("Hint: ");
+    }
+    let told = run(cluster.skiff("start", &[]).env("DOCKER_HOST", "ssh://elsewhere")).code(66);
+    let _ = told.says("DOCKER_HOST");
+}
+
+#[test]
+fn a_user_without_rights_is_told_about_the_group() {
+    let sandbox = Sandbox::new();
+    let uid = run(Command::new("id").arg("-u")).ok();
+    if uid.text() != "0" {
+        // Only root can become somebody who may less.
+        return;
+    }
+    let open = || Permissions::from_mode(0o777);
+    fs::set_permissions(sandbox.path(), open()).expect("an open folder");
+    let skiff = sandbox.path().join("skiff");
+    let _ = fs::copy(binary(), &skiff).expect("a copy of skiff");
+    fs::set_permissions(&skiff, open()).expect("a program");
+    let mut start = Command::new("setpriv");
+    start.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&skiff).arg("start");
+    start.env_remove("DOCKER_HOST").env("SKIFF_HOME", sandbox.home()).env("KUBECONFIG", sandbox.kubeconfig());
+    let _ = run(&mut start).code(67).says("PROVIDER_DOCKER_NEWGRP").says("usermod -aG docker");
+}
+
+#[test]
+fn a_taken_subnet_is_refused_with_its_owner() {
+    let sandbox = Sandbox::new();
+    let cluster = sandbox.cluster();
+    let format = "{{(index .IPAM.Config 0).Subnet}}";
+    let bridge = run(Command::new("docker").args(["network", "inspect", "bridge", "--format", format])).ok();
+    let start = cluster.run("start", &["--subnet", bridge.text()]).code(71);
+    let _ = start.says("IF_SUBNET_CONFLICT").says("the docker network bridge");
+    cluster.is_gone();
+}
+
+/// A start that has to build its node image: the agent in it is another one.
+fn start_with_another_agent(cluster: &Cluster<'_>, cache: &Path, flags: &[&str]) -> Finished {
+    let agent = cluster.sandbox().path().join("skiff-agent");
+    let mut bytes = fs::read(binary().with_file_name("skiff-agent")).expect("the agent");
+    bytes.extend(cluster.name.as_bytes());
+    fs::write(&agent, bytes).expect("another agent");
+    let mut start = cluster.skiff("start", &["--artifacts", "debian"]);
+    start.args(flags).env("SKIFF_AGENT", &agent).env("SKIFF_CACHE", cache);
+    run(&mut start)
+}
+
+const NOBODY: [&str; 2] = ["--debian-mirror", "http://127.0.0.1:9"];
+
+#[test]
+fn an_unreachable_mirror_is_named_and_leaves_nothing() {
+    let sandbox = Sandbox::new();
+    let cluster = sandbox.cluster();
+    let start = start_with_another_agent(&cluster, &sandbox.path().join("cache"), &NOBODY).code(49);
+    let _ = start.says("INET_MIRROR_UNAVAILABLE").says("http://127.0.0.1:9").says("--debian-mirror");
+    cluster.is_gone();
+}
+
+#[test]
+fn a_full_disk_is_noticed_before_the_build() {
+    let sandbox = Sandbox::new();
+    let cluster = sandbox.cluster();
+    let Some(disk) = SmallDisk::mount(sandbox.path().join("small")) else { return };
+    let start = start_with_another_agent(&cluster, &disk.0, &NOBODY).code(26);
+    let _ = start.says("HOST_STORAGE").says("free, and has").says(&disk.0.to_string_lossy());
+    cluster.is_gone();
+}
+
+/// A file system in memory with next to no space.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// `None` where this user or this machine may not mount anything.
+    fn mount(at: PathBuf) -> Option<Self> {
+        fs::create_dir(&at).expect("a mount point");
+        let mounted = run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=32m", "tmpfs"]).arg(&at));
+        (mounted.code == 0).then_some(Self(at))
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = run(Command::new("umount").arg("--lazy").arg(&self.0));
+    }
+}
+
+#[test]
+fn a_damaged_artifact_is_named_and_never_used() {
+    let sandbox = Sandbox::new();
+    let cluster = sandbox.cluster();
+    let sets = fs::read_dir(sandbox.cache().join("kubernetes")).ok().into_iter().flatten().flatten();
+    let Some(set) = sets.map(|set| set.path()).find(|set| set.to_string_lossy().contains("v1.20.2-")) else {
+        // Whoever brought the node image from elsewhere has nothing that could be damaged.
+        return;
+    };
+    let cache = sandbox.path().join("cache");
+    fs::create_dir_all(cache.join("kubernetes")).expect("a cache");
+    let _ = run(Command::new("cp").arg("-a").arg(&set).arg(cache.join("kubernetes"))).ok();
+    let damaged = cache.join("kubernetes").join(set.file_name().expect("a name")).join("bin/kubelet");
+    let mut bytes = fs::read(&damaged).expect("a program");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&damaged, bytes).expect("a damaged program");
+    let start = start_with_another_agent(&cluster, &cache, &NOBODY);
+    assert!([38, 40, 18, 49].contains(&start.code), "{start:?}");
+    let _ = start.says("bin/kubelet");
+    cluster.is_gone();
+}

@@ -18,7 +18,7 @@ pub use extra_config::{Component, ExtraConfig};
 pub use file::{ClusterFile, FileError, Metadata, NodeRecord, Phase, SpecFile, Status};
 pub use name::{ClusterName, InvalidName, NodeName};
 pub use port::{InvalidPort, PortMapping, Protocol};
-pub use quantity::{InvalidQuantity, Limit, format_bytes, parse_bytes};
+pub use quantity::{InvalidCpus, InvalidQuantity, Limit, format_bytes, parse_bytes};
 pub use spec::{ApiServer, ClusterSpec, FeatureGate};
 pub use validate::Problem;
 pub use version::{InvalidVersion, KubeVersion};

@@ -9,6 +9,11 @@ use thiserror::Error;
 #[error("`{0}` is not a size: write a number with a unit, such as 4g, 4096m or 4Gi")]
 pub struct InvalidQuantity(pub String);
 
+/// Text that is not a number of processors.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{0}` is not a number of processors: write 2, 1.5, max or no-limit")]
+pub struct InvalidCpus(pub String);
+
 /// Reads a size in bytes. Units count in 1024s, as in Docker and minikube, in either case and with
 /// an optional `b` or `i`: `b k m g t`. A bare number means mebibytes.
 ///
@@ -103,12 +108,12 @@ impl fmt::Display for Limit<u64> {
 }
 
 impl FromStr for Limit<f64> {
-    type Err = InvalidQuantity;
+    type Err = InvalidCpus;
 
-    fn from_str(text: &str) -> Result<Self, InvalidQuantity> {
+    fn from_str(text: &str) -> Result<Self, InvalidCpus> {
         Self::read(text, |text| {
-            let cpus: f64 = text.parse().map_err(|_| InvalidQuantity(text.to_owned()))?;
-            if cpus.is_finite() && cpus > 0.0 { Ok(cpus) } else { Err(InvalidQuantity(text.to_owned())) }
+            let cpus: f64 = text.parse().map_err(|_| InvalidCpus(text.to_owned()))?;
+            if cpus.is_finite() && cpus > 0.0 { Ok(cpus) } else { Err(InvalidCpus(text.to_owned())) }
         })
     }
 }

@@ -20,9 +20,9 @@ use skiff_runner::Connect;
 use self::plan::{NodeAction, Wanted};
 use crate::{
     ClusterError, ConnectApi, Host, ImageSource, Outcome, StartOptions, StartReport, StartRequest, access, delete,
-    host::{api_error, driver_error},
+    host::{api_error, driver_error, image_error},
     identity::Identity,
-    kubeconfig,
+    kubeconfig, node_spec,
     stopwatch::Stopwatch,
 };
 
@@ -57,6 +57,9 @@ where
 
     reporter.step(Step::SelectingDriver, &format!("Using the {} driver", host.driver.kind()));
     let capabilities = watch.time("driver/check", host.driver.check()).await.map_err(driver_error)?;
+    // What this host cannot give is told before anything is made.
+    node_spec::resources(&wanted.spec, &capabilities)?;
+    images.key(&wanted.spec.kubernetes_version).await.map_err(image_error)?;
     let run = Run { name: name.clone(), host, images, watch: &watch, capabilities, options: &options };
     if options.download_only {
         run.ensure_image(&wanted.spec.kubernetes_version).await?;

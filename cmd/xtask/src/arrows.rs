@@ -26,7 +26,11 @@ pub(crate) fn check() -> Result<String, String> {
     }
     problems.extend(upward(&text, &real));
     let count: usize = real.values().map(BTreeSet::len).sum();
-    if problems.is_empty() { Ok(format!("{count} arrows, all as drawn and all downward")) } else { Err(problems.join("\n")) }
+    if problems.is_empty() {
+        Ok(format!("{count} arrows, all as drawn and all downward"))
+    } else {
+        Err(problems.join("\n"))
+    }
 }
 
 /// The arrows of the map: lines such as `L2 bootstrap -> runner config`.

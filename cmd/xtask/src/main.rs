@@ -2,14 +2,16 @@
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for people")]
 
 mod arrows;
+mod bench;
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    let verb = std::env::args().nth(1).unwrap_or_default();
-    let done = match verb.as_str() {
-        "arrows" => arrows::check(),
-        _ => Err("usage: xtask arrows".to_owned()),
+    let mut arguments = std::env::args().skip(1);
+    let done = match arguments.next().as_deref() {
+        Some("arrows") => arrows::check(),
+        Some("bench") => bench::run(arguments),
+        _ => Err("usage: xtask arrows | bench [--runs N] [--idle SECONDS] [--skip-baseline]".to_owned()),
     };
     match done {
         Ok(line) => {

@@ -1,0 +1,18 @@
+//! `xtask bench`: the figures this project promises, measured against a naive way to the same cluster.
+//!
+//! `run` holds the order of things, `figures` what is promised; `skiff` and `baseline` are the two
+//! sides that are compared, `processes` looks at what runs, `table` prints, `janitor` cleans up.
+
+mod baseline;
+mod docker;
+mod figures;
+mod janitor;
+mod machine;
+mod options;
+mod processes;
+mod run;
+mod samples;
+mod skiff;
+mod table;
+
+pub(crate) use run::run;

@@ -21,6 +21,7 @@ build:
 
 ## test: everything, end-to-end tests on real clusters included
 test: build
+	deploy/host/prepare test
 	deploy/host/dockerd run sh -ec '$(BIN)/skiff node-image build && cargo test --workspace --no-fail-fast'
 
 ## verify: format, lints, documentation, dependency arrows, licences

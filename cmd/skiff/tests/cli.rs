@@ -273,6 +273,27 @@ fn completion_scripts_name_the_verbs() {
 }
 
 #[test]
+fn completion_knows_the_clusters() {
+    let skiff = Skiff::new();
+    for name in ["dev", "demo", "other"] {
+        fs::create_dir_all(skiff.home.path().join("profiles").join(name)).unwrap();
+    }
+    let script = skiff.home.path().join("completion");
+    fs::write(&script, skiff.run("completion bash").1).unwrap();
+    let line = format!(
+        "source {}; COMP_WORDS=(skiff status -p de); COMP_CWORD=3; _skiff skiff de -p; echo ${{COMPREPLY[@]}}",
+        script.display()
+    );
+    let mut bash = std::process::Command::new("bash");
+    let (_, out, err) = parts(&bash.args(["-c", &line]).env("SKIFF_HOME", skiff.home.path()).output().unwrap());
+    assert_eq!((out.as_str(), err.as_str()), ("demo dev\n", ""));
+    for shell in ["zsh", "fish"] {
+        let names = skiff.run(&format!("completion {shell}")).1.matches("/profiles").count();
+        assert!(names > 10, "{shell}: {names}");
+    }
+}
+
+#[test]
 fn a_reader_that_goes_away_is_no_error() {
     let skiff = Skiff::new();
     let program = skiff.command("").get_program().to_owned();

@@ -38,8 +38,9 @@ fn a_killed_start_is_picked_up_by_the_next() {
     let cluster = sandbox.cluster();
     for moment in ["Starting node", "Creating node", "Booting the control plane", "Waiting until"] {
         kill_at(&cluster, &[], moment);
-        // What is half there can be asked for.
-        assert!([0, 1, 2, 3, 7, 85].contains(&cluster.run("status", &[]).code), "{:?}", cluster.run("status", &[]));
+        // What is half there can be asked for: an answer in bits, or that there is no such cluster.
+        let status = cluster.run("status", &[]);
+        assert!(status.code < 8 || status.code == 85, "{status:?}");
     }
     let _ = cluster.run("start", &[]).ok().says("is ready");
     works(&cluster);

@@ -14,6 +14,7 @@ use tokio::sync::OnceCell;
 use crate::{
     Error,
     connect::{self, Contact, DEFAULT_HOST},
+    making::Making,
     privilege::Privilege,
 };
 
@@ -29,6 +30,8 @@ pub struct DockerDriver {
     pub(crate) engine_pid: Option<i32>,
     /// Found out when the first node is made.
     pub(crate) privilege: OnceCell<Privilege>,
+    /// Requests that outlive their callers.
+    pub(crate) making: Making,
 }
 
 impl DockerDriver {
@@ -39,7 +42,14 @@ impl DockerDriver {
     pub async fn connect(host: Option<&str>) -> Result<Self, Error> {
         let host = host.filter(|host| !host.is_empty()).unwrap_or(DEFAULT_HOST);
         let Contact { docker, local, engine_pid } = connect::connect(host).await?;
-        Ok(Self { docker, host: host.to_owned(), local, engine_pid, privilege: OnceCell::new() })
+        Ok(Self {
+            docker,
+            host: host.to_owned(),
+            local,
+            engine_pid,
+            privilege: OnceCell::new(),
+            making: Making::default(),
+        })
     }
 }
 

@@ -13,6 +13,7 @@ mod failure;
 mod image;
 mod labels;
 mod logs;
+mod making;
 mod network;
 mod node;
 mod privilege;

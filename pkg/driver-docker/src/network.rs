@@ -91,7 +91,9 @@ impl DockerDriver {
             labels: Some(labels::network(cluster)),
             ..NetworkCreateRequest::default()
         };
-        let id = match self.docker.create_network(request).await {
+        let docker = self.docker.clone();
+        let made = self.making.finish(async move { docker.create_network(request).await }).await;
+        let id = match made {
             Ok(made) => made.id,
             Err(error) if failure::is_overlap(&error) => return Ok(None),
             Err(error) => return Err(failure::engine(format!("creating the network {cluster}"))(error)),

@@ -4,11 +4,16 @@ use std::{
     collections::BTreeMap,
     net::{IpAddr, SocketAddr},
     path::Path,
+    time::Duration,
 };
 
 use bollard::{
     body_full,
-    models::{ContainerInspectResponse, ContainerStateStatusEnum, ContainerSummary, ContainerSummaryStateEnum, Volume},
+    errors::Error as EngineError,
+    models::{
+        ContainerCreateBody, ContainerCreateResponse, ContainerInspectResponse, ContainerStateStatusEnum,
+        ContainerSummary, ContainerSummaryStateEnum, Volume,
+    },
     query_parameters::{
         CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
         ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions, StartContainerOptions,
@@ -25,6 +30,11 @@ use crate::{
     labels::{self, Labels},
     seed,
 };
+
+/// How long the Engine may take to make a container that somebody else asked for.
+const MAKING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Pause between two looks for it.
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// A container of ours.
 pub(crate) struct Found {
@@ -47,12 +57,11 @@ impl DockerDriver {
         let (image, ()) = futures_util::try_join!(self.image_name(&spec.image), self.check_volume(spec))?;
         let facts = self.host_facts(&spec.cluster, &image).await?;
         let request = body::container(spec, &image, &facts);
-        let options = CreateContainerOptionsBuilder::new().name(spec.name.as_str()).build();
-        let id = match self.docker.create_container(Some(options.clone()), request.clone()).await {
+        let id = match self.make_container(spec, request.clone()).await {
             Ok(made) => made.id,
             Err(error) if failure::status(&error) == Some(409) => {
                 self.clear_name(spec).await?;
-                let made = self.docker.create_container(Some(options), request).await;
+                let made = self.make_container(spec, request).await;
                 made.map_err(|error| failure::create(spec, error))?.id
             }
             Err(error) => return Err(failure::create(spec, error)),
@@ -63,6 +72,16 @@ impl DockerDriver {
             return Err(error);
         }
         Ok(())
+    }
+
+    async fn make_container(
+        &self,
+        spec: &NodeSpec,
+        request: ContainerCreateBody,
+    ) -> Result<ContainerCreateResponse, EngineError> {
+        let options = CreateContainerOptionsBuilder::new().name(spec.name.as_str()).build();
+        let docker = self.docker.clone();
+        self.making.finish(async move { docker.create_container(Some(options), request).await }).await
     }
 
     async fn host_facts(&self, cluster: &ClusterName, image: &str) -> Result<HostFacts, Error> {
@@ -91,11 +110,7 @@ impl DockerDriver {
 
     /// Removes a node that never started; anything else that has its name is a conflict.
     async fn clear_name(&self, spec: &NodeSpec) -> Result<(), Error> {
-        let inspected = self.docker.inspect_container(spec.name.as_str(), None::<InspectContainerOptions>).await;
-        let inspected = match inspected {
-            Err(error) if failure::is_absent(&error) => return Ok(()),
-            other => other.map_err(failure::engine("looking for a container"))?,
-        };
+        let Some(inspected) = self.holder(spec.name.as_str()).await? else { return Ok(()) };
         let labels = inspected.config.and_then(|config| config.labels).unwrap_or_default();
         if let Some(owner) = foreign(&labels, &spec.cluster) {
             return Err(Error::NameTaken { resource: Resource::Container, name: spec.name.to_string(), owner });
@@ -104,6 +119,25 @@ impl DockerDriver {
         match state.map(inspected_state) {
             Some(MachineState::Created) => self.remove(&inspected.id.unwrap_or_default(), &spec.name).await,
             _ => Err(Error::NodeExists { node: spec.name.clone() }),
+        }
+    }
+
+    /// The container that has a name which is taken. A container that is still being made, for a
+    /// process that was killed, has its name already and cannot be seen yet.
+    async fn holder(&self, name: &str) -> Result<Option<ContainerInspectResponse>, Error> {
+        let look = || self.docker.inspect_container(name, None::<InspectContainerOptions>);
+        let appears = async {
+            loop {
+                match look().await {
+                    Err(error) if failure::is_absent(&error) => tokio::time::sleep(LOOK_PAUSE).await,
+                    other => return other,
+                }
+            }
+        };
+        match tokio::time::timeout(MAKING_TIMEOUT, appears).await {
+            // It was removed in the meantime.
+            Err(_) => Ok(None),
+            Ok(found) => found.map(Some).map_err(failure::engine("looking for a container")),
         }
     }
 
@@ -235,6 +269,7 @@ impl DockerDriver {
             let listed = self.docker.list_volumes(Some(options)).await;
             listed.map_err(failure::engine("listing volumes"))
         };
+        let _settled = self.making.settled().await;
         let (containers, volumes) = futures_util::try_join!(self.containers(&filter), volumes)?;
         let missing = volumes.volumes.unwrap_or_default().into_iter().filter_map(missing_node);
         let present = containers.into_iter().filter_map(present_node);

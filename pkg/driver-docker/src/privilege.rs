@@ -78,7 +78,9 @@ impl DockerDriver {
             host_config: Some(HostConfig { privileged: Some(true), ..HostConfig::default() }),
             ..ContainerCreateBody::default()
         };
-        let made = self.docker.create_container(None::<CreateContainerOptions>, body).await;
+        let docker = self.docker.clone();
+        let making = async move { docker.create_container(None::<CreateContainerOptions>, body).await };
+        let made = self.making.finish(making).await;
         let id = made.map_err(failure::engine("trying a privileged container"))?.id;
         let started = self.docker.start_container(&id, None::<StartContainerOptions>).await;
         let force = RemoveContainerOptionsBuilder::new().force(true).v(true).build();

@@ -2,7 +2,7 @@
 
 use std::{error::Error, fmt::Write as _};
 
-use skiff_report::{Diagnose, ExitCode, Reason};
+use skiff_report::{Diagnose, ExitCode, Reason, chain};
 
 /// Why a command failed: what to print and the code to exit with.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,21 +80,6 @@ impl<E: Diagnose> From<E> for Failure {
     fn from(error: E) -> Self {
         Self::from_error(&error, error.reason())
     }
-}
-
-/// An error and its causes as one sentence. Some libraries repeat the cause in their own text; what
-/// was said already is not said again.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let mut message = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !message.contains(text.trim()) {
-            message = format!("{}: {text}", message.trim_end());
-        }
-        cause = error.source();
-    }
-    message
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use skiff_store::Store;
 use crate::{ClusterError, identity::read};
 
 /// The authority's certificate.
-const CA: &str = "ca.crt";
+pub(crate) const CA: &str = "ca.crt";
 /// The user's certificate.
 const CERTIFICATE: &str = "client.crt";
 /// Its key.

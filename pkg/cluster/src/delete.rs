@@ -13,7 +13,12 @@ use crate::{ClusterError, DeleteReport, Host, host::driver_error, kubeconfig};
 /// When the driver, the files or the kubeconfig fail; running it again picks up where it ended.
 pub async fn delete<D: Driver, C, K>(host: &Host<D, C, K>, name: &ClusterName) -> Result<DeleteReport, ClusterError> {
     let _lock = host.lock(name).await?;
-    remove(host, name).await
+    let report = remove(host, name).await?;
+    // Else the next `start` without a name would make it again.
+    if host.store.active_profile()?.as_deref() == Some(name.as_str()) {
+        host.store.set_active_profile(None)?;
+    }
+    Ok(report)
 }
 
 /// [`delete`] for a caller that holds the lock.
@@ -26,10 +31,12 @@ pub(crate) async fn remove<D: Driver, C, K>(
     };
     stage(0, "Deleting", format!("Deleting cluster `{name}`"));
     let machines = remove_machines(host, name).await?;
-    let entry = kubeconfig::remove(host, name)?;
+    // A kubeconfig that somebody broke keeps no files here; it is told about when they are gone.
+    let entry = kubeconfig::remove(host, name);
     let profile = host.store.profile_dir(name).exists();
     // The files go last: as long as they are there, the cluster can be found and deleted again.
     host.store.remove(name)?;
+    let entry = entry?;
     let existed = machines || entry || profile;
     if existed {
         stage(3, "Done", format!("Removed all traces of cluster `{name}`"));

@@ -4,7 +4,7 @@ use std::{error::Error, fmt, time::Duration};
 
 use skiff_bootstrap::BootstrapError;
 use skiff_config::{ClusterName, KubeVersion, NodeName, Problem};
-use skiff_report::{Diagnose, ExitCode, Reason};
+use skiff_report::{Diagnose, ExitCode, Reason, chain};
 use skiff_runner::RunError;
 use skiff_store::StoreError;
 use thiserror::Error;
@@ -80,6 +80,9 @@ pub enum ClusterError {
         /// Whose node it is.
         other: ClusterName,
     },
+    /// Machines of that name that no profile here belongs to.
+    #[error("there are machines of a cluster `{0}` that this skiff home knows nothing of")]
+    Orphaned(ClusterName),
     /// A network without a place for the node.
     #[error("{what} has no room for node {node}")]
     NoRoom {
@@ -136,10 +139,9 @@ pub enum ClusterError {
         source: Option<Outside>,
     },
     /// A failed start, and then its undo failed as well.
-    #[error("{first}; undoing it failed as well: {undo}")]
+    #[error("{}; undoing it failed as well: {}", chain(first.as_ref()), chain(undo.as_ref()))]
     Undo {
         /// Why the start failed.
-        #[source]
         first: Box<ClusterError>,
         /// Why the undo failed.
         undo: Box<ClusterError>,
@@ -176,6 +178,14 @@ impl Diagnose for ClusterError {
                 Reason::new(id, ExitCode::CONTROL_PLANE_UNSUPPORTED, advice)
             }
             Self::NameTaken { .. } => Reason::new("MK_USAGE", ExitCode::PROGRAM_USAGE, "Choose another name with -p."),
+            Self::Orphaned(name) => Reason::new(
+                "GUEST_NAME_CONFLICT",
+                ExitCode::GUEST_CONFLICT,
+                format!(
+                    "Use the SKIFF_HOME it was made with, or another name with -p. `skiff delete -p {name}` \
+                     removes it with its data."
+                ),
+            ),
             Self::NoRoom { .. } => {
                 Reason::new("MK_USAGE", ExitCode::PROGRAM_USAGE, "Use a larger network: --subnet, --pod-network-cidr.")
             }
@@ -201,18 +211,4 @@ impl Diagnose for ClusterError {
             Self::Undo { first, .. } => first.reason(),
         }
     }
-}
-
-/// An error with all its causes on one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.ends_with(&cause_text) {
-            text = format!("{text}: {cause_text}");
-        }
-        next = cause.source();
-    }
-    text
 }

@@ -4,7 +4,7 @@ use skiff_config::{ClusterFile, ClusterName, ClusterSpec};
 use skiff_driver::Driver;
 use skiff_kubeapi::kubeconfig::{self, Credentials, Entry};
 
-use crate::{ClientFiles, ClusterError, Host, StartOptions, access, error::Outside};
+use crate::{ClientFiles, ClusterError, Host, StartOptions, access, error::Outside, identity};
 
 /// Wraps an error of the kubeconfig.
 fn failed(error: skiff_kubeapi::KubeError) -> ClusterError {
@@ -44,6 +44,21 @@ fn entry<D, C, K>(
     };
     let version = env!("CARGO_PKG_VERSION").to_owned();
     Ok(Entry { name: name.to_string(), server: access.server, credentials, version })
+}
+
+/// Refuses, before anything is made, a kubeconfig that the cluster's entry cannot be written to.
+pub(crate) fn check<D, C, K>(
+    host: &Host<D, C, K>,
+    spec: &ClusterSpec,
+    options: &StartOptions,
+) -> Result<(), ClusterError> {
+    let ClientFiles { ca, certificate, key } = ClientFiles::of(&host.store, &spec.name);
+    let credentials = match identity::read(&host.store, &spec.name, access::CA)? {
+        Some(ca) if options.embed_certs => Credentials::Embedded { ca, certificate: String::new(), key: String::new() },
+        _ => Credentials::Files { ca, certificate, key },
+    };
+    let entry = Entry { name: spec.name.to_string(), server: String::new(), credentials, version: String::new() };
+    kubeconfig::check(&host.kubeconfig, &entry).map_err(failed)
 }
 
 /// Repairs the cluster's entry and makes it the current context. True if anything changed.

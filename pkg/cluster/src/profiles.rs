@@ -44,7 +44,7 @@ where
                 good.push(report(file, status));
             }
             Err(error) => {
-                let problem = crate::error::chain(&error);
+                let problem = skiff_report::chain(&error);
                 damaged.push(DamagedProfile { name: entry.name, problem, reason: error.reason() });
             }
         }

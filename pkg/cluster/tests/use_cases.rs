@@ -139,6 +139,67 @@ async fn delete_works_without_a_profile_and_twice() {
 }
 
 #[tokio::test]
+async fn machines_without_a_profile_are_never_wiped() {
+    let world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    world.host.store.remove(&name()).unwrap();
+    let error = start(&world.host, &world.images, request()).await.unwrap_err();
+    assert!(matches!(error, ClusterError::Orphaned(_)), "{error}");
+    assert_eq!(error.reason().exit.0, 81);
+    assert_eq!(world.host.driver.list(None).await.unwrap()[0].state, MachineState::Running);
+}
+
+#[tokio::test]
+async fn a_change_that_fails_is_not_kept() {
+    let world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    let before = world.host.store.load(&name()).unwrap().unwrap();
+    let mut changed = request();
+    changed.given.memory = Some("5g".into());
+    world.host.driver.fail_next("start");
+    assert!(start(&world.host, &world.images, changed).await.is_err());
+    assert_eq!(start(&world.host, &world.images, request()).await.unwrap().outcome, Outcome::Updated);
+    assert_eq!(world.host.store.load(&name()).unwrap().unwrap(), before);
+}
+
+#[tokio::test]
+async fn a_kubeconfig_that_cannot_be_edited_is_told_before_anything_is_made() {
+    let foreign = "apiVersion: v1\nkind: Config\nclusters:\n- name: dev\n  cluster: {server: https://other.test}\n";
+    for text in ["- not: [a kubeconfig", foreign] {
+        let world = World::new();
+        world.write_kubeconfig(text);
+        let error = start(&world.host, &world.images, request()).await.unwrap_err();
+        assert!(matches!(error, ClusterError::Kubeconfig(_)), "{error}");
+        let calls = world.host.driver.calls();
+        assert!(!calls.iter().any(|call| call.starts_with("create") || call.starts_with("ensure")), "{calls:?}");
+        assert!(world.host.store.load(&name()).unwrap().is_none());
+        assert_eq!(world.kubeconfig(), text);
+    }
+}
+
+#[tokio::test]
+async fn delete_leaves_no_profile_where_the_kubeconfig_is_broken() {
+    let world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    world.write_kubeconfig("- not: [a kubeconfig");
+    assert!(matches!(delete(&world.host, &name()).await, Err(ClusterError::Kubeconfig(_))));
+    assert!(world.host.driver.list(None).await.unwrap().is_empty());
+    assert!(world.host.store.load(&name()).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_deleted_cluster_is_not_the_active_one() {
+    let world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    let other = "other".parse().unwrap();
+    for (active, left) in [(name(), None), (other, Some("other"))] {
+        world.host.store.set_active_profile(Some(&active)).unwrap();
+        delete(&world.host, &name()).await.unwrap();
+        assert_eq!(world.host.store.active_profile().unwrap().as_deref(), left);
+    }
+}
+
+#[tokio::test]
 async fn status_follows_the_machine() {
     let world = World::new();
     let missing = status(&world.host, &name()).await.unwrap_err();

@@ -46,6 +46,7 @@ where
     reporter.step(Step::InitialSetup, &format!("skiff {} cluster `{}`", env!("CARGO_PKG_VERSION"), request.name));
     let _lock = host.lock(&request.name).await?;
     let stored = host.store.load(&request.name)?;
+    let known = stored.is_some();
     host.check_name(&request.name)?;
     let StartRequest { name, given, defaults, options } = request;
     let wanted = plan::resolve(&name, stored, given, defaults)?;
@@ -64,6 +65,11 @@ where
     if options.download_only {
         run.ensure_image(&wanted.spec.kubernetes_version).await?;
         return Ok(run.report(Outcome::Downloaded, &wanted, None));
+    }
+    kubeconfig::check(host, &wanted.spec, &options)?;
+    // A start stores the profile before it makes a machine, so these are somebody's who is in use.
+    if !known && !host.driver.list(Some(&name)).await.map_err(driver_error)?.is_empty() {
+        return Err(ClusterError::Orphaned(name));
     }
     let fresh = wanted.file.status.phase == Phase::Creating;
     match run.bring_up(wanted).await {

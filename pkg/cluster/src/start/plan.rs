@@ -25,6 +25,18 @@ pub(crate) struct Wanted {
     pub(crate) spec: ClusterSpec,
     /// Requests that were left out.
     pub(crate) refused: Vec<Refused>,
+    /// What was asked of a cluster that worked, before the changes of now.
+    pub(crate) previous: Option<SpecFile>,
+}
+
+impl Wanted {
+    /// The stored form while changes have not proven to work: should they fail, a start without them
+    /// goes back to what did.
+    pub(crate) fn unproven(&self) -> ClusterFile {
+        let mut file = self.file.clone();
+        file.spec = self.previous.clone().unwrap_or(file.spec);
+        file
+    }
 }
 
 /// A setting that decides the cluster's identity or data, so it is fixed once the cluster was made.
@@ -55,19 +67,20 @@ pub(crate) fn resolve(
     let Some(stored) = stored.filter(|file| file.status.phase == Phase::Created) else {
         let file = ClusterFile::new(name.clone(), given.over(defaults));
         let spec = file.to_spec().map_err(settings)?;
-        return Ok(Wanted { file, spec, refused: Vec::new() });
+        return Ok(Wanted { file, spec, refused: Vec::new(), previous: None });
     };
     let old = stored.to_spec().map_err(settings)?;
     let mut file = stored;
     // What is asked must make sense by itself before parts of it are refused.
     given.clone().over(file.spec.clone()).resolve(name.clone()).map_err(settings)?;
     let mut given = given;
+    let previous = Some(file.spec.clone());
     let refused = refuse_fixed(&mut given, &mut file.spec);
     file.spec = given.over(file.spec);
     let spec = file.to_spec().map_err(settings)?;
     check_driver(&file.status, &spec)?;
     check_version(&old.kubernetes_version, &spec.kubernetes_version)?;
-    Ok(Wanted { file, spec, refused })
+    Ok(Wanted { file, spec, refused, previous })
 }
 
 /// Takes out of `given` what differs from a fixed setting.

@@ -62,8 +62,9 @@ where
         reporter.step(Step::StartingNode, &format!("Starting node {}", name.node(0)));
         let mut live = self.watch.time("driver/list", host.driver.list(Some(&name))).await.map_err(driver_error)?;
         if wanted.file.status.phase == Phase::Creating {
-            // What an interrupted start left behind held nothing that anybody could have used.
-            if !live.is_empty() || host.store.load(&name)?.is_some() {
+            // What an interrupted start left behind held nothing that anybody could have used. It left
+            // a profile too: machines without one are another's, and were refused before.
+            if host.store.load(&name)?.is_some() {
                 reporter.info("Clearing away what an interrupted start left behind");
                 delete::remove_machines(host, &name).await?;
                 live.clear();
@@ -85,7 +86,7 @@ where
         // Should this run be killed from here on, the next one must not take the machine for finished.
         if matches!(action, NodeAction::Create | NodeAction::Replace) {
             wanted.file.status.nodes[0].applied.clear();
-            host.store.save(&wanted.file)?;
+            host.store.save(&wanted.unproven())?;
         }
         let started = (action != NodeAction::Keep).then(SystemTime::now);
         self.act(action, state, &plan).await?;

@@ -67,6 +67,10 @@ impl World {
         fs::read_to_string(self.folder.path().join("kubeconfig")).unwrap_or_default()
     }
 
+    pub(crate) fn write_kubeconfig(&self, text: &str) {
+        fs::write(self.folder.path().join("kubeconfig"), text).unwrap();
+    }
+
     pub(crate) fn events(&self) -> Vec<Event> {
         self.recorder.events()
     }

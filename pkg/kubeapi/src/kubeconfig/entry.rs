@@ -152,7 +152,7 @@ fn write(document: &mut Document, entry: &Entry, stamp: Option<&Zoned>, now: &Zo
 
 /// Refuses entries of that name that are not skiff's. An entry without a mark still counts as
 /// skiff's if it is about the same certificate authority: other tools drop what they do not know.
-fn check(document: &Document, path: &Path, entry: &Entry) -> Result<(), KubeError> {
+pub(super) fn check(document: &Document, path: &Path, entry: &Entry) -> Result<(), KubeError> {
     let name = &entry.name;
     let same_ca = |body: &Mapping| {
         let ca = entry.credentials.ca();

@@ -43,12 +43,7 @@ pub struct Merged {
 /// is not skiff's.
 pub fn merge(paths: &[PathBuf], entry: &Entry, set_current: bool) -> Result<Merged, KubeError> {
     let documents = load_all(paths)?;
-    let (file, before) = documents
-        .iter()
-        .find(|(_, document)| Part::ALL.into_iter().any(|part| document.body(part, &entry.name).is_some()))
-        .or_else(|| documents.iter().find(|(path, _)| path.exists()))
-        .or_else(|| documents.first())
-        .ok_or_else(no_path)?;
+    let (file, before) = place(&documents, entry)?;
     let deciding = deciding(&documents);
     let decides = deciding.is_none_or(|(path, _)| path == file);
     let now = Zoned::now();
@@ -70,6 +65,23 @@ pub fn merge(paths: &[PathBuf], entry: &Entry, set_current: bool) -> Result<Merg
     }
     let current = deciding.and_then(|(_, document)| document.current_context()) == Some(&entry.name);
     Ok(Merged { file: file.clone(), changed, current: set_current || current })
+}
+
+/// Tells beforehand what [`merge`] would refuse. Changes nothing.
+///
+/// # Errors
+/// When a file cannot be read, is no kubeconfig, or has an entry of that name that is not skiff's.
+pub fn check(paths: &[PathBuf], entry: &Entry) -> Result<(), KubeError> {
+    let documents = load_all(paths)?;
+    let (file, document) = place(&documents, entry)?;
+    entry::check(document, file, entry)
+}
+
+/// Where an entry belongs: in the file that has it, else the first that exists, else the first.
+fn place<'a>(documents: &'a [(PathBuf, Document)], entry: &Entry) -> Result<&'a (PathBuf, Document), KubeError> {
+    let has = |document: &Document| Part::ALL.into_iter().any(|part| document.body(part, &entry.name).is_some());
+    let found = documents.iter().find(|(_, document)| has(document));
+    found.or_else(|| documents.iter().find(|(path, _)| path.exists())).or_else(|| documents.first()).ok_or_else(no_path)
 }
 
 /// Removes cluster, user and context of one name from all files, where they are skiff's. A current

@@ -59,10 +59,10 @@ impl FromStr for KubeVersion {
     type Err = InvalidVersion;
 
     /// Takes `v1.20.2`, `1.20.2`, pre-releases such as `v1.37.0-rc.0`, `1.20` or `v1.20` (the newest
-    /// patch release skiff knows) and `stable` (skiff's default).
+    /// patch release skiff knows) and `stable` or `latest` (skiff's default).
     fn from_str(text: &str) -> Result<Self, InvalidVersion> {
         let invalid = || InvalidVersion(text.to_owned());
-        if text == "stable" {
+        if matches!(text, "stable" | "latest") {
             return Ok(Self::default());
         }
         let bare = text.strip_prefix('v').unwrap_or(text);
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn versions_are_read_in_every_usual_form() {
-        for text in ["v1.20.2", "1.20.2", "1.20", "v1.20", "stable"] {
+        for text in ["v1.20.2", "1.20.2", "1.20", "v1.20", "stable", "latest"] {
             assert_eq!(text.parse::<KubeVersion>().unwrap().to_string(), "v1.20.2", "{text}");
         }
         assert_eq!("v1.37.0-rc.0".parse::<KubeVersion>().unwrap().to_string(), "v1.37.0-rc.0");

@@ -72,6 +72,12 @@ impl Lock {
         }
     }
 
+    /// True while somebody holds the lock of a file.
+    pub(crate) fn is_held(path: &Path) -> bool {
+        // Shared and for a moment only: whoever wants the lock just then tries again.
+        File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
     /// One try: the lock, or its owner so far as that can be told.
     fn attempt(path: &Path, command: &str) -> io::Result<Result<Self, Option<Owner>>> {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;

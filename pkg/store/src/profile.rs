@@ -188,7 +188,11 @@ impl Store {
     /// # Errors
     /// When it cannot be written.
     pub fn start_events(&self, name: &ClusterName) -> Result<(), StoreError> {
-        self.write_file(name, EVENTS, b"").map(drop)
+        let path = self.inside(name, EVENTS)?;
+        atomic::make_folder(path.parent().unwrap_or(Path::new("/")))?;
+        // Not worth the wait for the disk: what a crash of the host takes with it happened no more.
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        file.map(drop).map_err(|source| StoreError::Write { path, source })
     }
 
     /// Adds an event, one line of JSON, to a cluster's log.

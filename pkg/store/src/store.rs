@@ -74,7 +74,17 @@ impl Store {
     /// # Errors
     /// When the lock's file cannot be used.
     pub async fn lock(&self, name: &ClusterName, command: &str, on_wait: impl Fn(&Owner)) -> Result<Lock, StoreError> {
-        Lock::take(self.locks_dir().join(format!("profile-{name}")), command, on_wait).await
+        Lock::take(self.profile_lock(name), command, on_wait).await
+    }
+
+    /// True while a skiff works on a cluster.
+    #[must_use]
+    pub fn is_locked(&self, name: &ClusterName) -> bool {
+        Lock::is_held(&self.profile_lock(name))
+    }
+
+    fn profile_lock(&self, name: &ClusterName) -> PathBuf {
+        self.locks_dir().join(format!("profile-{name}"))
     }
 
     /// Takes the lock of something that clusters share, e.g. the building of a node image. `what` is

@@ -148,6 +148,18 @@ fn an_event_cut_off_by_a_kill_is_left_out() {
     let path = store.profile_dir(&name("dev")).join("events.json");
     fs::write(&path, "{\"a\":1}\n{\"b\"").unwrap();
     assert_eq!(store.events(&name("dev")).unwrap(), [r#"{"a":1}"#]);
+    store.start_events(&name("dev")).unwrap();
+    assert!(store.events(&name("dev")).unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn work_on_a_cluster_can_be_seen_without_waiting_for_it() {
+    let (_home, store) = open();
+    assert!(!store.is_locked(&name("dev")));
+    let lock = store.lock(&name("dev"), "skiff start", |_| {}).await.unwrap();
+    assert!(store.is_locked(&name("dev")) && !store.is_locked(&name("other")));
+    drop(lock);
+    assert!(!store.is_locked(&name("dev")));
 }
 
 #[tokio::test]

@@ -7,13 +7,16 @@
 
 use std::time::Duration;
 
-use skiff_runner::{Command, RunError, Runner};
+use skiff_runner::{Command, Output, RunError, Runner};
 
 use crate::{BootstrapError, ClusterConfig, KUBEADM_CONFIG, NodeConfig, diagnose, render::KubeadmArgs};
 
 /// Phases that only write files and start the kubelet, in kubeadm's own order but for the kubelet,
 /// which comes last: it then finds its static pods at once instead of at its next look.
-const BEFORE_API: [&str; 3] = ["etcd local", "control-plane all", "kubelet-start"];
+const BEFORE_API: [&str; 3] = ["etcd local", "control-plane apiserver", "kubelet-start"];
+/// Parts of the control plane that only wait while the API server starts. Started with it they take
+/// processor time from it, and then wait longer and longer between their attempts to reach it.
+const COMPANIONS: [&str; 2] = ["control-plane controller-manager", "control-plane scheduler"];
 /// Phases that talk to the API server; none needs another's result.
 const AFTER_API: [&str; 4] = [KUBE_PROXY, "upload-config all", "mark-control-plane", "bootstrap-token"];
 /// The one phase that pods wait for.
@@ -22,7 +25,7 @@ const KUBE_PROXY: &str = "addon kube-proxy";
 /// How long one phase may take on a slow host: some restart the kubelet or wait for the node.
 const PHASE_TIMEOUT: Duration = Duration::from_mins(4);
 
-/// Writes the control plane's manifests and starts the kubelet. Returns what kubeadm printed.
+/// Writes the manifests of etcd and API server and starts the kubelet. Returns what kubeadm printed.
 ///
 /// May run again on a node where it ran before: manifests are overwritten, data stays.
 ///
@@ -35,6 +38,23 @@ pub async fn start_control_plane<R: Runner>(
 ) -> Result<String, BootstrapError> {
     let script = wanted(&BEFORE_API, cluster, node).map(phase).collect::<Vec<_>>().join("\n");
     run(runner, "kubeadm init", &script).await
+}
+
+/// Writes the manifests of the control plane's other parts as soon as the API server listens, which
+/// is a little before it is ready: they start in that time. Returns what kubeadm printed. May run again.
+///
+/// # Errors
+/// As for [`start_control_plane`].
+pub async fn start_companions<R: Runner>(
+    runner: &R,
+    cluster: &ClusterConfig,
+    node: &NodeConfig,
+) -> Result<String, BootstrapError> {
+    let port = cluster.spec.apiserver.port;
+    // An API server that never listens is somebody else's to tell: the manifests are written all the same.
+    let wait = format!("for _ in $(seq 1200); do ss -Hltn 'sport = :{port}' | grep -q . && break; sleep 0.05; done");
+    let phases = wanted(&COMPANIONS, cluster, node).map(phase);
+    run(runner, "kubeadm init", &[wait].into_iter().chain(phases).collect::<Vec<_>>().join("\n")).await
 }
 
 /// Does what needs the API server: configuration in the cluster, labels, join tokens, kube-proxy.
@@ -78,14 +98,19 @@ fn phase(name: &str) -> String {
 async fn run<R: Runner>(runner: &R, action: &str, script: &str) -> Result<String, BootstrapError> {
     let output = runner.output(Command::sh(script).timeout(PHASE_TIMEOUT)).await;
     match output {
-        Ok(output) if output.status == 0 => Ok(output.stdout_text()),
+        Ok(output) if output.status == 0 => Ok(printed(&output)),
         Ok(output) => {
-            let printed = format!("{}{}", output.stdout_text(), output.stderr_text());
+            let printed = printed(&output);
             let cause = diagnose::cause(&printed, &node_log(runner).await);
             Err(BootstrapError::Kubeadm { action: action.to_owned(), cause, printed })
         }
         Err(source) => Err(BootstrapError::Node { action: action.to_owned(), source }),
     }
+}
+
+/// All that a command printed.
+fn printed(output: &Output) -> String {
+    format!("{}{}", output.stdout_text(), output.stderr_text())
 }
 
 /// Why a control plane that kubeadm started does not answer, from the node's own logs.

@@ -30,8 +30,18 @@ async fn the_kubelet_starts_after_its_manifests_are_written() {
     let script = &lines(&runner)[0];
     let position = |word: &str| script.find(word).unwrap();
     assert!(
-        position("etcd local") < position("kubelet-start") && position("control-plane all") < position("kubelet-start")
+        position("etcd local") < position("kubelet-start")
+            && position("control-plane apiserver") < position("kubelet-start")
     );
+}
+
+#[tokio::test]
+async fn companions_start_when_the_api_server_listens() {
+    let (cluster, node) = cluster(&[]);
+    let runner = FakeRunner::default();
+    start_companions(&runner, &cluster, &node).await.unwrap();
+    let script = &lines(&runner)[0];
+    assert!(script.find(":8443").unwrap() < script.find("control-plane controller-manager").unwrap(), "{script}");
 }
 
 #[tokio::test]

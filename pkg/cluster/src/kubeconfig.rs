@@ -61,7 +61,8 @@ pub(crate) fn check<D, C, K>(
     kubeconfig::check(&host.kubeconfig, &entry).map_err(failed)
 }
 
-/// Repairs the cluster's entry and makes it the current context. True if anything changed.
+/// Repairs the cluster's entry and makes it the current context. Certificates that are embedded stay
+/// so. True if anything changed.
 ///
 /// # Errors
 /// When there is no such cluster, or the kubeconfig cannot be written.
@@ -69,7 +70,8 @@ pub async fn update_context<D: Driver, C, K>(host: &Host<D, C, K>, name: &Cluste
     let _lock = host.lock(name).await?;
     let file = host.load(name)?;
     let spec = file.to_spec().map_err(|problems| ClusterError::Settings { problems })?;
-    let entry = entry(host, &file, &spec, false)?;
+    let embed = kubeconfig::embeds_certificate(&host.kubeconfig, name.as_str()).map_err(failed)?;
+    let entry = entry(host, &file, &spec, embed)?;
     let merged = kubeconfig::merge(&host.kubeconfig, &entry, true).map_err(failed)?;
     Ok(merged.changed)
 }

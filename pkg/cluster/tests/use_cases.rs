@@ -2,7 +2,7 @@
 
 mod world;
 
-use skiff_cluster::{ClusterError, ComponentState, Outcome, delete, start, status, stop, undo_start};
+use skiff_cluster::{ClusterError, ComponentState, Outcome, delete, start, status, stop, undo_start, update_context};
 use skiff_config::{Phase, SpecFile};
 use skiff_driver::{Driver as _, MachineState};
 use skiff_report::{Diagnose as _, Event};
@@ -246,4 +246,20 @@ async fn download_only_imports_the_image_and_makes_no_cluster() {
     assert_eq!(start(&world.host, &world.images, request).await.unwrap().outcome, Outcome::Downloaded);
     assert!(world.host.driver.list(None).await.unwrap().is_empty());
     assert!(world.host.store.load(&name()).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_repaired_kubeconfig_entry_keeps_its_form() {
+    for embed_certs in [false, true] {
+        let world = World::new();
+        let mut request = request();
+        request.options.embed_certs = embed_certs;
+        start(&world.host, &world.images, request).await.unwrap();
+        let made = world.kubeconfig();
+        assert_eq!(made.contains("client-certificate-data"), embed_certs);
+        world.write_kubeconfig(&made.replace("server: https://127.0.0.1", "server: https://127.0.0.2"));
+        assert!(update_context(&world.host, &name()).await.unwrap());
+        assert_eq!(world.kubeconfig().contains("client-certificate-data"), embed_certs);
+        assert!(!world.kubeconfig().contains("127.0.0.2"));
+    }
 }

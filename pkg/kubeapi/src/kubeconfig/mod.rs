@@ -136,6 +136,17 @@ pub fn endpoint_of(paths: &[PathBuf], name: &str) -> Result<Option<String>, Kube
         .and_then(|cluster| text(cluster, "server")))
 }
 
+/// True if the context of that name has its client certificate within the kubeconfig.
+///
+/// # Errors
+/// When a file cannot be read or is no kubeconfig.
+pub fn embeds_certificate(paths: &[PathBuf], name: &str) -> Result<bool, KubeError> {
+    let documents = load_all(paths)?;
+    let first = |part: Part, name: &str| documents.iter().find_map(|(_, document)| document.body(part, name));
+    let user = first(Part::Context, name).and_then(|context| context.get("user")?.as_str());
+    Ok(user.and_then(|user| first(Part::User, user)).is_some_and(|user| user.contains_key("client-certificate-data")))
+}
+
 /// The current context, if there is one.
 ///
 /// # Errors

@@ -2,14 +2,17 @@
 
 use std::{
     io::{self, Write},
+    path::PathBuf,
     sync::Arc,
 };
 
 use skiff_config::ClusterName;
-use skiff_report::ExitCode;
+use skiff_report::{ExitCode, Reporter};
 use skiff_store::Store;
 
-use crate::{environment::Environment, failure::Failure, interrupt::Interrupt, settings::Settings, ui::Ui};
+use crate::{
+    environment::Environment, failure::Failure, interrupt::Interrupt, journal::Journal, settings::Settings, ui::Ui,
+};
 
 /// The surroundings of one command.
 pub(crate) struct Context {
@@ -30,6 +33,29 @@ impl Context {
     pub(crate) fn store(&self) -> Result<Store, Failure> {
         Ok(Store::open(&self.environment.home)?)
     }
+
+    /// The renderer, with the cluster's log of events before it.
+    pub(crate) fn journal(&self) -> Result<Journal, Failure> {
+        Ok(Journal::new(Arc::clone(&self.ui) as Arc<dyn Reporter>, self.store()?, self.cluster.clone()))
+    }
+
+    /// Keeps the first failure of several pieces of work; one that follows it is shown at once.
+    pub(crate) fn first_failure(&self, result: Result<ExitCode, Failure>, next: Failure) -> Result<ExitCode, Failure> {
+        if result.is_err() {
+            self.ui.warn(&next.full_message());
+            return result;
+        }
+        Err(next)
+    }
+
+    /// Writes a file of the cluster's, unless it says so already, and returns its path.
+    pub(crate) fn cluster_file(&self, file: &str, text: &str) -> Result<PathBuf, Failure> {
+        let store = self.store()?;
+        if store.read_file(&self.cluster, file)?.is_some_and(|old| old == text.as_bytes()) {
+            return Ok(store.profile_dir(&self.cluster).join(file));
+        }
+        Ok(store.write_file(&self.cluster, file, text.as_bytes())?)
+    }
 }
 
 /// Writes a command's answer to standard output.
@@ -47,7 +73,7 @@ pub(crate) fn print(text: &str) -> Result<(), Failure> {
     })
 }
 
-/// Like [`print`], for text without its last line break.
+/// Like [`print()`], for text without its last line break.
 pub(crate) fn print_line(text: &str) -> Result<(), Failure> {
     print(&format!("{text}\n"))
 }

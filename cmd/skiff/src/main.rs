@@ -6,6 +6,7 @@ mod context;
 mod environment;
 mod failure;
 mod interrupt;
+mod journal;
 mod settings;
 mod template;
 mod ui;

@@ -9,7 +9,7 @@ use skiff_artifacts::{
 use skiff_cluster::{ClusterError, Host, ImageSource, KubeConnector};
 use skiff_config::KubeVersion;
 use skiff_driver::NodeImage;
-use skiff_drivers::{AUTO, AnyDriver, Providers, SelectError, choose};
+use skiff_drivers::{AUTO, AnyDriver, Providers, SelectError, choose, open};
 use skiff_report::{ExitCode, Reporter};
 use skiff_ssh::SshConnector;
 
@@ -44,7 +44,7 @@ impl Context {
         let stored = store.load(&self.cluster).ok().flatten().and_then(|file| file.status.driver);
         let driver = stored.unwrap_or_else(|| driver.to_owned());
         Ok(Host {
-            driver: choose(&driver, &self.providers()).await?.driver,
+            driver: open(&driver, &self.providers()).await?,
             connect: SshConnector,
             api: KubeConnector,
             store,

@@ -1,11 +1,12 @@
 //! `skiff delete`.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{collections::BTreeSet, fs, io, path::Path, sync::Arc};
 
 use skiff_cluster::delete;
 use skiff_config::ClusterName;
 use skiff_driver::Driver;
-use skiff_report::ExitCode;
+use skiff_drivers::AUTO;
+use skiff_report::{ExitCode, Reporter};
 
 use super::EventFormat;
 use crate::{context::Context, failure::Failure, wiring::SkiffHost};
@@ -16,7 +17,7 @@ pub(crate) struct Args {
     /// Delete every cluster.
     #[arg(long)]
     all: bool,
-    /// Delete all that skiff keeps as well: settings, caches, logs.
+    /// Delete all that skiff keeps in its home as well: settings, caches, logs.
     #[arg(long)]
     purge: bool,
     /// Format of the output.
@@ -26,7 +27,8 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
-        let host = context.host("skiff delete").await?;
+        let reporter = Arc::new(context.journal()?) as Arc<dyn Reporter>;
+        let host = context.host_with("skiff delete", AUTO, reporter).await?;
         let all = if self.all || self.purge { every_cluster(&host).await? } else { BTreeSet::new() };
         if self.purge && !self.all && all.len() > 1 {
             return Err(Failure::usage(
@@ -34,20 +36,33 @@ impl Args {
                 "Say --purge --all if that is what you want.",
             ));
         }
+        let mut result = Ok(ExitCode::SUCCESS);
         if self.all || self.purge {
             for name in &all {
-                delete(&host, name).await?;
+                if let Err(failure) = delete_one(&host, name).await {
+                    result = context.first_failure(result, failure);
+                }
             }
+            result.clone()?;
             context.ui.info("Successfully deleted all profiles");
-        } else if !delete(&host, &context.cluster).await?.existed {
+        } else if !delete_one(&host, &context.cluster).await? {
             context.ui.warn(&format!("there is no cluster \"{}\": nothing to delete", context.cluster));
         }
         if self.purge {
             purge(&context.environment.home)?;
-            context.ui.info(&format!("Removed {}", context.environment.home.display()));
+            context.ui.info(&format!("Emptied {}", context.environment.home.display()));
         }
-        Ok(ExitCode::SUCCESS)
+        result
     }
+}
+
+/// Deletes a cluster; it is no longer the active one either. False if there was none.
+async fn delete_one(host: &SkiffHost, name: &ClusterName) -> Result<bool, Failure> {
+    let existed = delete(host, name).await?.existed;
+    if host.store.active_profile()?.as_deref() == Some(name.as_str()) {
+        host.store.set_active_profile(None)?;
+    }
+    Ok(existed)
 }
 
 /// All clusters there are: by their files, and by the labels of their machines.
@@ -57,13 +72,47 @@ async fn every_cluster(host: &SkiffHost) -> Result<BTreeSet<ClusterName>, Failur
     Ok(machines.chain(files).collect())
 }
 
+/// Where a dockerd that skiff's makefile started is remembered; it outlives every cluster.
+const DOCKERD: &str = "dockerd";
+
+/// Empties the skiff home, and removes it if nothing is left.
 fn purge(home: &Path) -> Result<(), Failure> {
-    fs::remove_dir_all(home).map_err(|error| {
+    let failed = |error: io::Error| {
         Failure::new(
             "HOST_PURGE",
             ExitCode::HOST_ERROR,
-            format!("cannot remove {}: {error}", home.display()),
+            format!("cannot remove what is in {}: {error}", home.display()),
             "Remove what is left by hand.",
         )
-    })
+    };
+    for entry in fs::read_dir(home).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        if entry.file_name() == DOCKERD {
+            continue;
+        }
+        let is_folder = entry.file_type().map_err(failed)?.is_dir();
+        if is_folder { fs::remove_dir_all(entry.path()) } else { fs::remove_file(entry.path()) }.map_err(failed)?;
+    }
+    // Not empty means that something is to stay.
+    let _ = fs::remove_dir(home);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn purge_leaves_nothing_but_a_running_dockerd() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = folder.path().join("home");
+        fs::create_dir_all(home.join("profiles/dev")).unwrap();
+        fs::write(home.join("file"), "").unwrap();
+        fs::create_dir_all(home.join(DOCKERD)).unwrap();
+        purge(&home).unwrap();
+        assert_eq!(fs::read_dir(&home).unwrap().count(), 1);
+        fs::remove_dir(home.join(DOCKERD)).unwrap();
+        purge(&home).unwrap();
+        assert!(!home.exists());
+    }
 }

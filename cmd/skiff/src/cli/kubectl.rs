@@ -44,7 +44,7 @@ impl Args {
 fn kubeconfig(context: &Context) -> Result<OsString, Failure> {
     let (store, name) = (context.store()?, &context.cluster);
     let current = format!("apiVersion: v1\nkind: Config\ncurrent-context: {name}\n");
-    let first = store.write_file(name, "kubectl-context", current.as_bytes())?;
+    let first = context.cluster_file("kubectl-context", &current)?;
     let files = [first].into_iter().chain(context.environment.kubeconfig.clone()).chain([store.kubeconfig_path(name)]);
     env::join_paths(files).map_err(|error| {
         Failure::new("HOST_KUBECONFIG", ExitCode::HOST_CONFIG, format!("KUBECONFIG cannot be used: {error}"), "")

@@ -84,7 +84,7 @@ pub(super) fn ssh(context: &Context, target: &SshTarget) -> Result<Command, Fail
     let port = target.address.port();
     // One name for the node whatever its address, and a file that knows nothing but its key.
     let known = format!("skiff-node {}\n", target.host_key.trim());
-    let known = context.store()?.write_file(&context.cluster, &format!("ssh/{port}.known_hosts"), known.as_bytes())?;
+    let known = context.cluster_file(&format!("ssh/{port}.known_hosts"), &known)?;
     let mut ssh = Command::new("ssh");
     ssh.args(["-F", "none", "-p", &port.to_string(), "-i"]).arg(&target.key);
     for option in [

@@ -98,6 +98,8 @@ fn wait_for(text: &str) -> Result<Wait, String> {
     match text {
         "all" | "true" => Ok(Wait::All),
         "none" | "false" => Ok(Wait::None),
+        // minikube's words for parts of what the system's pods are here.
+        "apps_running" | "extra" => Ok(Wait::For(WaitFor::SystemPods)),
         _ => PARTS.iter().find(|(name, _)| *name == text).map(|(_, part)| Wait::For(*part)).ok_or_else(|| {
             let names: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
             format!("use all, none, or some of {}", names.join(", "))
@@ -128,7 +130,8 @@ impl Args {
             context.ui.info("The settings are valid; nothing was started (--dry-run).");
             return Ok(ExitCode::SUCCESS);
         }
-        let clock = Arc::new(Timings::new(Arc::clone(&context.ui) as Arc<dyn Reporter>));
+        let journal = Arc::new(context.journal()?);
+        let clock = Arc::new(Timings::new(Arc::clone(&journal) as Arc<dyn Reporter>));
         let wanted = request.given.clone().over(request.defaults.clone()).driver;
         let driver = wanted.as_deref().unwrap_or(AUTO);
         let connecting = context.host_with("skiff start", driver, Arc::clone(&clock) as Arc<dyn Reporter>);
@@ -142,7 +145,8 @@ impl Args {
                 let leave = keep || !clock.at_work();
                 Err(if leave { interrupted } else { undo(context, &host, interrupted).await })
             }
-        }?;
+        }
+        .inspect_err(|failure| journal.failure(failure))?;
         // What cannot be tidied up now will be by the next build.
         let _ = images.discard(&report.version);
         conclude(context, &report);
@@ -221,4 +225,30 @@ fn conclude(context: &Context, report: &StartReport) {
         (_, None) => format!("`skiff kubectl -p {name}` leads to it"),
     };
     context.ui.info(&format!("Done in {}: {text}", seconds(report.elapsed)));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn waits(words: &str) -> Vec<WaitFor> {
+        parts(&words.split(',').map(|word| wait_for(word).unwrap()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn words_of_wait_add_up() {
+        assert_eq!(waits("all").len(), PARTS.len());
+        assert_eq!(waits("none"), []);
+        assert_eq!(waits("dns,apiserver,dns"), [WaitFor::ApiServer, WaitFor::Dns]);
+        assert_eq!(waits("apps_running,extra"), [WaitFor::SystemPods]);
+        assert_eq!(waits("true"), waits("all"));
+    }
+
+    #[test]
+    fn durations_are_written_as_in_go() {
+        assert_eq!(go_duration("6m"), Ok(Duration::from_secs(360)));
+        assert_eq!(go_duration("1h30m0s"), Ok(Duration::from_secs(5400)));
+        assert_eq!(go_duration("1.5h"), Ok(Duration::from_secs(5400)));
+        assert!(go_duration("-5s").is_err() && go_duration("soon").is_err());
+    }
 }

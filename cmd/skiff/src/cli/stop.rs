@@ -1,8 +1,11 @@
 //! `skiff stop`.
 
+use std::sync::Arc;
+
 use skiff_cluster::stop;
 use skiff_config::ClusterName;
-use skiff_report::ExitCode;
+use skiff_drivers::AUTO;
+use skiff_report::{ExitCode, Reporter};
 
 use super::EventFormat;
 use crate::{context::Context, failure::Failure};
@@ -23,15 +26,19 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
-        let host = context.host("skiff stop").await?;
+        let reporter = Arc::new(context.journal()?) as Arc<dyn Reporter>;
+        let host = context.host_with("skiff stop", AUTO, reporter).await?;
         let names: Vec<ClusterName> = if self.all {
             host.store.list()?.iter().filter_map(|entry| entry.name.parse().ok()).collect()
         } else {
             vec![context.cluster.clone()]
         };
+        let mut result = Ok(ExitCode::SUCCESS);
         for name in names {
-            stop(&host, &name, self.keep_context_active).await?;
+            if let Err(error) = stop(&host, &name, self.keep_context_active).await {
+                result = context.first_failure(result, error.into());
+            }
         }
-        Ok(ExitCode::SUCCESS)
+        result
     }
 }

@@ -28,6 +28,7 @@ struct CloudEvent {
     source: &'static str,
     r#type: String,
     datacontenttype: &'static str,
+    time: String,
     data: Map<String, Value>,
 }
 
@@ -44,6 +45,7 @@ impl Json {
             source: SOURCE,
             r#type: format!("dev.skiff.{kind}"),
             datacontenttype: "application/json",
+            time: jiff::Timestamp::now().to_string(),
             data: data.into_iter().map(|(key, value)| (key.to_owned(), Value::String(value))).collect(),
         };
         if let Ok(line) = serde_json::to_string(&event) {
@@ -132,7 +134,10 @@ mod tests {
             let event: Value = serde_json::from_str(line).unwrap();
             assert!(event["data"].as_object().unwrap().values().all(Value::is_string), "{line}");
         }
-        insta::with_settings!({filters => vec![(r"[0-9a-f]{8}-[0-9a-f-]{27}", "[uuid]")]}, {
+        insta::with_settings!({filters => vec![
+            (r"[0-9a-f]{8}-[0-9a-f-]{27}", "[uuid]"),
+            (r"\d{4}-\d\d-\d\dT[\d:.]+Z", "[time]"),
+        ]}, {
             insta::assert_snapshot!(text);
         });
     }

@@ -34,7 +34,6 @@ impl Args {
                 // The default of ctr is to keep an image's layers packed beside the unpacked ones.
                 let import = Command::new(["ctr", "--namespace", "k8s.io", "images", "import", "-"]).timeout(LIMIT);
                 let output = runner.stream(import, input).await?;
-                // A program that could not deliver is the cause of whatever the node says.
                 program.finish(&source).await?;
                 if output.status != 0 {
                     let why = RunError::Status { command: "ctr images import".to_owned(), output: Box::new(output) };

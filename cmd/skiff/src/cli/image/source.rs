@@ -2,6 +2,7 @@
 
 use std::{
     fmt, io,
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     pin::Pin,
     process::Stdio,
@@ -15,6 +16,9 @@ use tokio::{
 };
 
 use crate::failure::Failure;
+
+/// The signal that ends a program whose reader went away.
+const SIGPIPE: i32 = 13;
 
 /// An image on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -125,7 +129,8 @@ pub(super) struct Program(Option<(Child, String)>);
 
 impl Program {
     /// Waits for its end, after the stream's. Its complaint is worth more than the node's, which
-    /// only sees a stream that stops.
+    /// only sees a stream that stops; but one that was ended because the node read no further has
+    /// no complaint of its own.
     pub(super) async fn finish(self, source: &Source) -> Result<(), Failure> {
         let Some((mut child, program)) = self.0 else { return Ok(()) };
         let mut complaint = String::new();
@@ -142,7 +147,7 @@ impl Program {
             )
         };
         match child.wait().await {
-            Ok(status) if status.success() => Ok(()),
+            Ok(status) if status.success() || status.signal() == Some(SIGPIPE) => Ok(()),
             Ok(status) => Err(failed(complaint.trim().lines().last().unwrap_or(&status.to_string()))),
             Err(error) => Err(failed(&error.to_string())),
         }
@@ -171,6 +176,16 @@ mod tests {
         assert_eq!(find(folder.path().to_str().unwrap()).unwrap_err().exit, ExitCode::HOST_NOT_FOUND);
         assert_eq!(Source::find("./absent", true, 1), Ok(Source::Docker("./absent".to_owned())));
         assert_eq!(Source::find("-", false, 2).unwrap_err().exit, ExitCode::PROGRAM_USAGE);
+    }
+
+    #[tokio::test]
+    async fn a_node_that_reads_no_further_is_not_the_programs_fault() {
+        let (stream, program) = {
+            let (mut child, name) = spawn(Command::new("sh").args(["-c", "kill -PIPE $$"])).unwrap();
+            (child.stdout.take(), Program(Some((child, name))))
+        };
+        drop(stream);
+        assert_eq!(program.finish(&Source::Stdin).await, Ok(()));
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@ mod section;
 use std::{
     fs::{self, File},
     io::{self, Write},
+    os::unix::fs::OpenOptionsExt,
     path::PathBuf,
 };
 
@@ -139,7 +140,9 @@ enum Sink {
 impl Sink {
     fn open(path: Option<PathBuf>) -> Result<Self, Failure> {
         let Some(path) = path else { return Ok(Self::Stdout) };
-        let file = File::create(&path).map_err(|error| unwritable(&path.display().to_string(), &error))?;
+        // Logs may tell what is nobody else's business.
+        let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        let file = file.map_err(|error| unwritable(&path.display().to_string(), &error))?;
         Ok(Self::File(path, file))
     }
 

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use skiff_cluster::{ClusterStatus, ComponentState, KubeconfigState, NodeReport};
 
+use crate::journal::Doing;
+
 /// A node with `-o json`.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -44,6 +46,10 @@ struct Base<'a> {
 pub(super) struct Cluster<'a> {
     #[serde(flatten)]
     base: Base<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step_detail: Option<&'a str>,
     binary_version: &'static str,
     components: BTreeMap<&'static str, Base<'static>>,
     nodes: Vec<NodeState<'a>>,
@@ -57,11 +63,13 @@ struct NodeState<'a> {
     components: BTreeMap<&'static str, Base<'static>>,
 }
 
-pub(super) fn cluster(status: &ClusterStatus) -> Cluster<'_> {
+pub(super) fn cluster<'a>(status: &'a ClusterStatus, doing: Option<&'a Doing>) -> Cluster<'a> {
     let kubeconfig = status.nodes.first().map_or(KubeconfigState::Misconfigured, |node| node.kubeconfig);
     let kubeconfig = if kubeconfig == KubeconfigState::Misconfigured { 500 } else { 200 };
     Cluster {
-        base: base(status.name.as_str(), cluster_code(status)),
+        base: base(status.name.as_str(), doing.map_or_else(|| cluster_code(status), |doing| doing.code)),
+        step: doing.map(|doing| doing.step.as_str()),
+        step_detail: doing.map(|doing| doing.detail.as_str()),
         binary_version: concat!("v", env!("CARGO_PKG_VERSION")),
         components: [("kubeconfig", base("kubeconfig", kubeconfig))].into(),
         nodes: status.nodes.iter().map(node_state).collect(),
@@ -109,13 +117,18 @@ fn code(state: ComponentState) -> u16 {
     }
 }
 
-fn name(code: u16) -> &'static str {
+/// The name of a code.
+pub(super) fn name(code: u16) -> &'static str {
     match code {
+        100 => "Starting",
+        110 => "Stopping",
+        120 => "Deleting",
         200 => "OK",
         204 => "Degraded",
         404 => "NotFound",
         405 => "Stopped",
         418 => "Paused",
+        507 => "InsufficientStorage",
         _ => "Error",
     }
 }

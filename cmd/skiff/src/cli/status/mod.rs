@@ -5,6 +5,7 @@ mod text;
 
 use std::time::Duration;
 
+use jiff::Timestamp;
 use skiff_cluster::{ClusterStatus, ComponentState, KubeconfigState, NodeReport};
 use skiff_report::ExitCode;
 
@@ -12,6 +13,7 @@ use super::{output::json, start::go_duration};
 use crate::{
     context::{Context, print},
     failure::Failure,
+    journal::{Doing, doing},
     template::Template,
 };
 
@@ -60,8 +62,9 @@ impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
         let host = context.host_of_cluster("skiff status").await?;
         loop {
-            let status = self.select(skiff_cluster::status(&host, &context.cluster).await?)?;
-            print(&self.render(&status)?)?;
+            let status = self.select(with_node(skiff_cluster::status(&host, &context.cluster).await?))?;
+            let (events, at_work) = (host.store.events(&context.cluster)?, host.store.is_locked(&context.cluster));
+            print(&self.render(&status, doing(&events, at_work, Timestamp::now()).as_ref())?)?;
             if stale(&status) {
                 context.ui.warn(&format!(
                     "kubectl's entry for this cluster is missing or stale: `skiff update-context -p {}` repairs it",
@@ -76,7 +79,7 @@ impl Args {
     }
 
     /// The status in the form that was asked for.
-    fn render(&self, status: &ClusterStatus) -> Result<String, Failure> {
+    fn render(&self, status: &ClusterStatus, doing: Option<&Doing>) -> Result<String, Failure> {
         if let Some(format) = &self.format {
             let template = Template::parse(format, &text::FIELDS)?;
             return Ok(status.nodes.iter().map(|node| text::filled(&template, node)).collect());
@@ -87,8 +90,8 @@ impl Args {
                 [one] => json(&layout::node(one)),
                 many => json(&many.iter().map(layout::node).collect::<Vec<_>>()),
             },
-            (Layout::Cluster, Format::Text) => Ok(text::cluster(status)),
-            (Layout::Cluster, Format::Json) => json(&layout::cluster(status)),
+            (Layout::Cluster, Format::Text) => Ok(text::cluster(status, doing)),
+            (Layout::Cluster, Format::Json) => json(&layout::cluster(status, doing)),
         }
     }
 
@@ -107,6 +110,23 @@ impl Args {
         }
         Ok(status)
     }
+}
+
+/// A cluster whose making was cut off before its first node shows that there is none.
+fn with_node(mut status: ClusterStatus) -> ClusterStatus {
+    if status.nodes.is_empty() {
+        let nothing = ComponentState::Nonexistent;
+        status.nodes.push(NodeReport {
+            name: status.name.to_string(),
+            worker: false,
+            host: nothing,
+            kubelet: nothing,
+            apiserver: nothing,
+            kubeconfig: KubeconfigState::Misconfigured,
+            address: None,
+        });
+    }
+    status
 }
 
 /// True if a cluster that runs cannot be reached by kubectl.

@@ -39,10 +39,18 @@ fn every_layout_and_format_keeps_its_shape() {
     let mut all = String::new();
     for flags in ["", "-o json", "-l cluster", "-l cluster -o json", "-f {{.Name}}:{{.Host}}/{{.APIServer}};"] {
         for status in [running(), half_stopped()] {
-            all += &format!("--- status {flags}\n{}\n", args(flags).render(&status).unwrap());
+            all += &format!("--- status {flags}\n{}\n", args(flags).render(&status, None).unwrap());
         }
     }
     insta::assert_snapshot!(all);
+}
+
+#[test]
+fn a_start_under_way_is_told_by_its_step() {
+    let doing =
+        Doing { code: 100, step: "Booting control plane".to_owned(), detail: "Booting the control plane".to_owned() };
+    let render = |flags: &str| args(flags).render(&half_stopped(), Some(&doing)).unwrap();
+    insta::assert_snapshot!(render("-l cluster") + &render("-l cluster -o json"));
 }
 
 #[test]
@@ -56,6 +64,13 @@ fn the_exit_code_adds_up_what_does_not_work() {
     assert_eq!(exit_code(&paused).0, 2);
     let worker = node("w", true, ComponentState::Running, KubeconfigState::Irrelevant);
     assert_eq!(exit_code(&cluster(vec![worker])).0, 0);
+}
+
+#[test]
+fn a_cluster_without_nodes_does_not_pass_for_a_good_one() {
+    let status = with_node(cluster(vec![]));
+    assert_eq!(exit_code(&status).0, 7);
+    assert!(args("").render(&status, None).unwrap().contains("host: Nonexistent"));
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::fmt::Write as _;
 
 use skiff_cluster::{ClusterStatus, NodeReport};
 
-use super::layout::status_name;
-use crate::template::Template;
+use super::layout::{name, status_name};
+use crate::{journal::Doing, template::Template};
 
 /// The fields a template may use: minikube's.
 pub(super) const FIELDS: [&str; 6] = ["Name", "Host", "Kubelet", "APIServer", "Kubeconfig", "Worker"];
@@ -32,8 +32,12 @@ pub(super) fn blocks(status: &ClusterStatus) -> String {
 }
 
 /// The cluster as a whole: a line for it, a line a node.
-pub(super) fn cluster(status: &ClusterStatus) -> String {
-    let mut text = format!("{}: {} (Kubernetes {})\n", status.name, status_name(status), status.version);
+pub(super) fn cluster(status: &ClusterStatus, doing: Option<&Doing>) -> String {
+    let state = doing.map_or_else(|| status_name(status), |doing| name(doing.code));
+    let mut text = format!("{}: {state} (Kubernetes {})\n", status.name, status.version);
+    if let Some(doing) = doing {
+        let _ = writeln!(text, "  {}", doing.detail);
+    }
     for node in &status.nodes {
         let role = if node.worker { "worker" } else { "control plane" };
         let _ = writeln!(text, "  {} ({role}): {}", node.name, node.host.as_str());

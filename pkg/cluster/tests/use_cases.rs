@@ -200,6 +200,37 @@ async fn a_deleted_cluster_is_not_the_active_one() {
 }
 
 #[tokio::test]
+async fn what_a_failing_kubeadm_printed_is_kept_and_named() {
+    for keep in [false, true] {
+        let world = World::new();
+        world.host.connect.fail("kubelet-start");
+        world.host.connect.print("kubeadm says so");
+        let mut request = request();
+        request.options.keep = keep;
+        let error = start(&world.host, &world.images, request).await.unwrap_err();
+        assert!(matches!(error, ClusterError::Bootstrap(_)), "{error}");
+        let (store, file) = (&world.host.store, "kubeadm.log");
+        let rescued = store.logs_dir().join(format!("dev-{file}"));
+        let path = if keep { store.profile_logs_dir(&name()).join(file) } else { rescued };
+        assert!(std::fs::read_to_string(&path).unwrap().contains("kubeadm says so"), "keep: {keep}");
+        let told = |event: &Event| matches!(event, Event::Warning(text) if text.contains(&path.display().to_string()));
+        assert!(world.events().iter().any(told), "keep: {keep}");
+    }
+}
+
+#[tokio::test]
+async fn the_log_of_kubeadm_shows_no_token() {
+    let world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    let token = String::from_utf8(world.host.store.read_file(&name(), "token").unwrap().unwrap()).unwrap();
+    world.host.driver.delete(&name(), &name().node(0), true).await.unwrap();
+    world.host.connect.print(&format!("Using token: {token}\n"));
+    start(&world.host, &world.images, request()).await.unwrap();
+    let log = std::fs::read_to_string(world.host.store.profile_logs_dir(&name()).join("kubeadm.log")).unwrap();
+    assert!(log.contains("Using token: (token)") && !log.contains(&token), "{log}");
+}
+
+#[tokio::test]
 async fn status_follows_the_machine() {
     let world = World::new();
     let missing = status(&world.host, &name()).await.unwrap_err();

@@ -211,6 +211,19 @@ impl Store {
         append(self.inside(name, &format!("{LOGS}/{file}"))?, text)
     }
 
+    /// Copies a log of a cluster out of its profile, which is about to go. Returns where it is then.
+    ///
+    /// # Errors
+    /// When there is no such log, or it cannot be written.
+    pub fn rescue_log(&self, name: &ClusterName, file: &str) -> Result<PathBuf, StoreError> {
+        let from = self.inside(name, &format!("{LOGS}/{file}"))?;
+        let path = self.logs_dir().join(format!("{name}-{file}"));
+        match fs::copy(&from, &path) {
+            Ok(_) => Ok(path),
+            Err(source) => Err(StoreError::Write { path, source }),
+        }
+    }
+
     /// The events of a cluster's log, oldest first; none if there is no log.
     ///
     /// # Errors

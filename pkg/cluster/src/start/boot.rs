@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skiff_bootstrap::kubeadm;
+use skiff_bootstrap::{BootstrapError, ClusterConfig, kubeadm};
 use skiff_driver::{Driver, NodeImages};
 use skiff_report::Step;
 use skiff_runner::{Connect, Runner};
@@ -18,6 +18,8 @@ use crate::{
 
 /// How long a machine may take until its sshd answers.
 const SSH_PATIENCE: Duration = Duration::from_secs(90);
+/// Where kubeadm's output goes, among the cluster's logs.
+const KUBEADM_LOG: &str = "kubeadm.log";
 
 impl<D, C, K, I> Run<'_, D, C, K, I>
 where
@@ -42,15 +44,15 @@ where
         let runner = self.connect(provisioned, wanted).await?;
         let (config, node) = (&provisioned.identity.config, &provisioned.plan.config);
         reporter.step(Step::BootingControlPlane, "Booting the control plane");
-        let printed = self.watch.time("kubeadm/start", kubeadm::start_control_plane(&runner, config, node)).await?;
-        self.log("kubeadm.log", &printed)?;
-        self.api_ready(provisioned, wanted, api, Some(&runner)).await?;
+        let printed = self.watch.time("kubeadm/start", kubeadm::start_control_plane(&runner, config, node)).await;
+        self.log(config, printed)?;
+        let companions = async { self.log(config, kubeadm::start_companions(&runner, config, node).await) };
+        tokio::try_join!(self.api_ready(provisioned, wanted, api, Some(&runner)), companions)?;
 
         reporter.step(Step::ConfiguringRbac, "Applying cluster DNS and storage");
         let finish = async {
-            let printed =
-                self.watch.time("kubeadm/finish", kubeadm::finish_control_plane(&runner, config, node)).await?;
-            self.log("kubeadm.log", &printed)
+            let printed = self.watch.time("kubeadm/finish", kubeadm::finish_control_plane(&runner, config, node)).await;
+            self.log(config, printed)
         };
         let manifests =
             manifests::system(&wanted.spec, &config.endpoint, &self.images.agent_image().map_err(image_error)?);
@@ -90,8 +92,30 @@ where
         Err(ClusterError::NotUsable { what: format!("the API server's start ({cause})"), timeout: patience, source })
     }
 
-    /// Appends to a log file of the cluster.
-    fn log(&self, file: &str, text: &str) -> Result<(), ClusterError> {
-        Ok(self.host.store.append_log(&self.name, file, text)?)
+    /// Keeps what kubeadm printed, whether it failed or not, without the token that lets nodes join.
+    fn log(&self, config: &ClusterConfig, printed: Result<String, BootstrapError>) -> Result<(), ClusterError> {
+        let text = match &printed {
+            Ok(printed) | Err(BootstrapError::Kubeadm { printed, .. }) => printed.as_str(),
+            Err(_) => "",
+        };
+        let text = text.replace(config.token.reveal(), "(token)");
+        self.host.store.append_log(&self.name, KUBEADM_LOG, &text)?;
+        Ok(printed.map(drop)?)
+    }
+
+    /// Tells where to read on after kubeadm failed. The log outlives the profile if that is to go.
+    pub(super) fn show_log(&self, error: &ClusterError, profile_goes: bool) {
+        if !matches!(error, ClusterError::Bootstrap(BootstrapError::Kubeadm { .. })) {
+            return;
+        }
+        let store = &self.host.store;
+        let path = if profile_goes {
+            // Without its log the failure is still told.
+            let Ok(path) = store.rescue_log(&self.name, KUBEADM_LOG) else { return };
+            path
+        } else {
+            store.profile_logs_dir(&self.name).join(KUBEADM_LOG)
+        };
+        self.host.reporter.warn(&format!("What kubeadm printed is kept in {}", path.display()));
     }
 }

@@ -72,13 +72,15 @@ where
         return Err(ClusterError::Orphaned(name));
     }
     let fresh = wanted.file.status.phase == Phase::Creating;
-    match run.bring_up(wanted).await {
-        Ok(report) => Ok(report),
-        Err(first) if fresh && !options.keep || options.delete_on_failure => match delete::remove(host, &name).await {
-            Ok(_) => Err(first),
-            Err(undo) => Err(ClusterError::Undo { first: Box::new(first), undo: Box::new(undo) }),
-        },
-        Err(first) => Err(first),
+    let first = match run.bring_up(wanted).await {
+        Ok(report) => return Ok(report),
+        Err(error) => error,
+    };
+    let undo = fresh && !options.keep || options.delete_on_failure;
+    run.show_log(&first, undo);
+    match if undo { delete::remove(host, &name).await.map(drop) } else { Ok(()) } {
+        Ok(()) => Err(first),
+        Err(undo) => Err(ClusterError::Undo { first: Box::new(first), undo: Box::new(undo) }),
     }
 }
 

@@ -82,10 +82,23 @@ impl World {
     }
 }
 
-/// Nodes on which every command succeeds.
+/// Nodes on which every command succeeds, but for those with a word that a test names.
 #[derive(Default, Clone)]
 pub(crate) struct FakeConnect {
     lines: Arc<Mutex<Vec<String>>>,
+    failing: Arc<Mutex<Option<&'static str>>>,
+    printed: Arc<Mutex<String>>,
+}
+
+impl FakeConnect {
+    pub(crate) fn fail(&self, word: &'static str) {
+        *self.failing.lock().unwrap() = Some(word);
+    }
+
+    /// What each command prints from now on.
+    pub(crate) fn print(&self, text: &str) {
+        text.clone_into(&mut self.printed.lock().unwrap());
+    }
 }
 
 impl Connect for FakeConnect {
@@ -98,8 +111,11 @@ impl Connect for FakeConnect {
 
 impl Runner for FakeConnect {
     async fn output(&self, command: Command) -> Result<Output, RunError> {
-        self.lines.lock().unwrap().push(command.to_shell());
-        Ok(Output::default())
+        let line = command.to_shell();
+        let fails = self.failing.lock().unwrap().is_some_and(|word| line.contains(word));
+        self.lines.lock().unwrap().push(line);
+        let stdout = self.printed.lock().unwrap().clone().into_bytes();
+        Ok(Output { status: i32::from(fails), stdout, stderr: Vec::new() })
     }
 }
 

@@ -182,6 +182,35 @@ pub async fn choose(name: &str, providers: &Providers) -> Result<Choice, SelectE
     }
 }
 
+/// The driver of that name, unchecked: for what the driver has made already, and for who checks it
+/// anyway. For [`AUTO`] the first that works.
+///
+/// # Errors
+/// When there is no such driver, or it cannot be reached.
+pub async fn open(name: &str, providers: &Providers) -> Result<AnyDriver, SelectError> {
+    if name == AUTO {
+        return Ok(choose_first(providers).await?.driver);
+    }
+    match parse(name)? {
+        kind @ DriverKind::Docker => match DockerDriver::connect(providers.docker_host.as_deref()).await {
+            Ok(driver) => Ok(AnyDriver::Docker(driver)),
+            Err(error) => Err(SelectError::Unusable { kind, source: error.into() }),
+        },
+        kind @ (DriverKind::Qemu | DriverKind::Hyperkit) => Err(SelectError::NotInThisBuild { kind }),
+    }
+}
+
+/// Why there is no driver of that name, if there is none; whether it works is another question.
+#[must_use]
+pub fn unknown(name: &str) -> Option<SelectError> {
+    match parse(name) {
+        _ if name == AUTO => None,
+        Ok(DriverKind::Docker) => None,
+        Ok(kind) => Some(SelectError::NotInThisBuild { kind }),
+        Err(error) => Some(error),
+    }
+}
+
 async fn choose_first(providers: &Providers) -> Result<Choice, SelectError> {
     let mut findings = Vec::new();
     for kind in ORDER {
@@ -247,6 +276,17 @@ mod tests {
             let reason = choose(name, &nowhere()).await.unwrap_err().reason();
             assert_eq!((reason.id, reason.exit), ("DRV_UNSUPPORTED", ExitCode::DRIVER_UNSUPPORTED), "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn opening_asks_no_more_than_whether_it_is_there() {
+        let error = open("docker", &nowhere()).await.unwrap_err();
+        assert!(matches!(error, SelectError::Unusable { kind: DriverKind::Docker, .. }), "{error}");
+        for name in ["qemu", "vagrant"] {
+            let expected = unknown(name).unwrap().reason();
+            assert_eq!(open(name, &nowhere()).await.unwrap_err().reason(), expected);
+        }
+        assert!(unknown("docker").is_none() && unknown(AUTO).is_none());
     }
 
     #[tokio::test]

@@ -7,4 +7,4 @@ mod any;
 mod choose;
 
 pub use any::{AnyDriver, DriverError};
-pub use choose::{AUTO, Choice, Finding, Providers, SelectError, Verdict, choose, survey};
+pub use choose::{AUTO, Choice, Finding, Providers, SelectError, Verdict, choose, open, survey, unknown};

@@ -1,4 +1,5 @@
 use skiff_cluster::{ClusterStatus, ComponentState, KubeconfigState, NodeReport};
+use skiff_config::SpecFile;
 use skiff_report::Reason;
 
 use super::*;

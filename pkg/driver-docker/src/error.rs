@@ -318,9 +318,11 @@ impl Error {
                 ExitCode::NETWORK_ERROR,
                 format!("Remove it with `docker network rm {name}`, then start again."),
             ),
-            Self::NetworkGone { .. } => {
-                Reason::new("IF_DEDICATED_NETWORK", ExitCode::NETWORK_ERROR, "Delete the cluster and start it again.")
-            }
+            Self::NetworkGone { node, .. } => Reason::new(
+                "IF_DEDICATED_NETWORK",
+                ExitCode::NETWORK_ERROR,
+                format!("`docker rm {node}`, then `skiff start`: the node is made again on its data."),
+            ),
             Self::AddressTaken { .. } => Reason::new(
                 "IF_ADDRESS_CONFLICT",
                 ExitCode::NETWORK_CONFLICT,

@@ -1,9 +1,12 @@
 //! A cluster's own bridge network.
 
-use std::{collections::HashMap, fs};
+use std::{collections::HashMap, fs, net::Ipv4Addr};
 
 use bollard::{
-    models::{Ipam, IpamConfig, Network, NetworkCreateRequest, NetworkDisconnectRequest},
+    models::{
+        EndpointIpamConfig, EndpointSettings, Ipam, IpamConfig, Network, NetworkConnectRequest, NetworkCreateRequest,
+        NetworkDisconnectRequest,
+    },
     query_parameters::{InspectNetworkOptions, ListNetworksOptions},
 };
 use ipnet::Ipv4Net;
@@ -149,6 +152,26 @@ impl DockerDriver {
             failure::unless(removed, &[404]).map_err(failure::engine(format!("removing the network {cluster}")))?;
         }
         Ok(())
+    }
+
+    /// Brings a container whose network was removed into the cluster's new one, at its old address.
+    pub(crate) async fn rejoin_network(
+        &self,
+        cluster: &ClusterName,
+        container: &str,
+        address: Option<Ipv4Addr>,
+    ) -> Result<(), Error> {
+        let request = NetworkDisconnectRequest { container: container.to_owned(), force: Some(true) };
+        let cut = self.docker.disconnect_network(cluster.as_str(), request).await;
+        failure::unless(cut, &[404]).map_err(failure::engine("disconnecting a container"))?;
+        let ipam =
+            EndpointIpamConfig { ipv4_address: address.map(|ip| ip.to_string()), ..EndpointIpamConfig::default() };
+        let request = NetworkConnectRequest {
+            container: container.to_owned(),
+            endpoint_config: Some(EndpointSettings { ipam_config: Some(ipam), ..EndpointSettings::default() }),
+        };
+        let joined = self.docker.connect_network(cluster.as_str(), request).await;
+        failure::unless(joined, &[404]).map_err(failure::engine("connecting a container"))
     }
 
     async fn empty_network(&self, id: &str) -> Result<(), Error> {

@@ -170,8 +170,15 @@ impl DockerDriver {
     pub(crate) async fn start_node(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), Error> {
         let absent = || Error::NodeAbsent { node: node.clone() };
         let found = self.find(cluster, node).await?.ok_or_else(absent)?;
-        let started = self.docker.start_container(&found.id, None::<StartContainerOptions>).await;
-        let Err(error) = failure::unless(started, &[304]) else { return Ok(()) };
+        let start = || self.docker.start_container(&found.id, None::<StartContainerOptions>);
+        let mut started = failure::unless(start().await, &[304]);
+        if started.as_ref().is_err_and(|error| failure::start(error) == StartFailure::Network) {
+            // The container still means the network that was removed; ours has its name.
+            let address = found.labels().and_then(labels::identity).and_then(|identity| identity.address);
+            self.rejoin_network(cluster, &found.id, address).await?;
+            started = failure::unless(start().await, &[304]);
+        }
+        let Err(error) = started else { return Ok(()) };
         let node = node.clone();
         Err(match failure::start(&error) {
             StartFailure::Paused => {

@@ -97,6 +97,27 @@ async fn what_a_node_stored_outlives_its_container() {
     .await;
 }
 
+#[tokio::test]
+async fn a_node_whose_network_was_pruned_starts_at_its_old_address() {
+    run(support::subject().await, async |trial: &Trial<DockerDriver>| {
+        let cluster = trial.cluster();
+        let spec = trial.spec(&cluster).await;
+        trial.driver.create(&spec, &Silent).await.unwrap();
+        trial.driver.start(&cluster, &spec.name).await.unwrap();
+        trial.driver.stop(&cluster, &spec.name).await.unwrap();
+        // As `docker network prune` does: the Engine spares only networks of running containers.
+        engine().remove_network(&spec.network.name).await.unwrap();
+        let request = NetworkRequest { cluster: cluster.clone(), subnet: Some(spec.network.subnet) };
+        trial.driver.ensure_network(&request).await.unwrap();
+        trial.driver.start(&cluster, &spec.name).await.unwrap();
+        let inspected = engine().inspect_container(spec.name.as_str(), None::<InspectContainerOptions>).await.unwrap();
+        let mut networks = inspected.network_settings.unwrap().networks.unwrap();
+        let endpoint = networks.remove(&spec.network.name).unwrap();
+        assert_eq!(endpoint.ip_address, Some(spec.address.to_string()));
+    })
+    .await;
+}
+
 /// A container, a volume and a network that belong to somebody else.
 async fn make_foreign(trial: &Trial<DockerDriver>, container: &str, volume: &str, network: &str) {
     let image = trial.driver.list_images().await.unwrap().into_iter().find(|image| image.key == trial.image.key);

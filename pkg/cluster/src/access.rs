@@ -23,7 +23,7 @@ const CERTIFICATE: &str = "client.crt";
 /// Its key.
 const KEY: &str = "client.key";
 /// A certificate that ends sooner than this is issued anew at the next start.
-const RENEWAL_MARGIN: Duration = Duration::from_hours(30 * 24);
+pub(crate) const RENEWAL_MARGIN: Duration = Duration::from_hours(30 * 24);
 
 /// Where the files lie that a kubeconfig may point to.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -45,7 +45,7 @@ pub(crate) fn plan_node(
     let spec = &identity.config.spec;
     let config = node_config(spec, record, capabilities)?;
     let files = node_files(&identity.config, &config, &identity.pki, now)?;
-    let resources = resources(spec, capabilities)?;
+    let resources = resources(spec, record.memory, capabilities)?;
     let published = published(spec, record);
     let fingerprint = fingerprint(record, &resources, &published, &files);
     let seed = files.into_iter().map(|file| seed(file.path, file.mode, file.contents));
@@ -89,13 +89,20 @@ fn node_config(
 /// The limits of a node on this host.
 ///
 /// Without a wish a node may use all processors, and memory as minikube gives it: a quarter of what
-/// there is, but 3 to 6 GiB, in hundreds of MiB.
-pub(crate) fn resources(spec: &ClusterSpec, capabilities: &Capabilities) -> Result<Resources, ClusterError> {
+/// there is, but 3 to 6 GiB, in hundreds of MiB. What it was `granted` so it keeps, though the host
+/// may have changed a little: a node is not made anew for that.
+pub(crate) fn resources(
+    spec: &ClusterSpec,
+    granted: Option<u64>,
+    capabilities: &Capabilities,
+) -> Result<Resources, ClusterError> {
     let gib = 1_u64 << 30;
     let most = capabilities.memory;
     let memory = match spec.memory {
         Limit::NoLimit | Limit::Max => None,
-        Limit::Auto => Some(whole_hundred_mib((most / 4).clamp(3 * gib, 6 * gib).min(most))),
+        Limit::Auto => granted
+            .filter(|bytes| *bytes <= most)
+            .or_else(|| Some(whole_hundred_mib((most / 4).clamp(3 * gib, 6 * gib).min(most)))),
         Limit::Exactly(bytes) if bytes > most => {
             return Err(ClusterError::TooLarge {
                 setting: "--memory",

@@ -231,6 +231,31 @@ async fn the_log_of_kubeadm_shows_no_token() {
 }
 
 #[tokio::test]
+async fn each_start_applies_the_clusters_own_parts_once() {
+    let mut world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    world.images.agent = "example.test/agent:2".to_owned();
+    start(&world.host, &world.images, request()).await.unwrap();
+    stop(&world.host, &name(), false).await.unwrap();
+    start(&world.host, &world.images, request()).await.unwrap();
+    let applied = world.applied();
+    assert_eq!(applied.len(), 3);
+    let first = |text: &String| text.contains("example.test/agent:1") && !text.contains("agent:2");
+    assert!(applied.iter().all(first), "the node image still has the first agent");
+}
+
+#[tokio::test]
+async fn a_node_whose_certificates_are_about_to_end_is_made_anew() {
+    let world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    let mut file = world.host.store.load(&name()).unwrap().unwrap();
+    file.status.nodes[0].made = Some("2020-01-01T00:00:00Z".to_owned());
+    world.host.store.save(&file).unwrap();
+    assert_eq!(start(&world.host, &world.images, request()).await.unwrap().outcome, Outcome::Updated);
+    assert_eq!(start(&world.host, &world.images, request()).await.unwrap().outcome, Outcome::Unchanged);
+}
+
+#[tokio::test]
 async fn status_follows_the_machine() {
     let world = World::new();
     let missing = status(&world.host, &name()).await.unwrap_err();

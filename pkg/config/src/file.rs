@@ -166,6 +166,15 @@ pub struct NodeRecord {
     pub apiserver_port: Option<u16>,
     /// Key of the node image it was made from.
     pub image: String,
+    /// The image of skiff-agent that lies in that node image.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub agent: String,
+    /// When its machine was made, RFC 3339: its certificates count from then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made: Option<String>,
+    /// Bytes of memory it got where nobody asked for an amount.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
     /// Fingerprint of the settings that were brought into it, written when kubeadm was done; empty
     /// until then.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -26,6 +26,9 @@ fn record() -> NodeRecord {
         ssh_port: 20022,
         apiserver_port: Some(20443),
         image: "image-key".into(),
+        agent: String::new(),
+        made: None,
+        memory: None,
         applied: String::new(),
     }
 }
@@ -99,10 +102,18 @@ fn the_fingerprint_ignores_new_certificates_and_sees_every_setting() {
 fn limits_follow_the_host_unless_they_are_given() {
     let of = |memory: &str, cpus: &str| {
         let file = SpecFile { memory: Some(memory.into()), cpus: Some(cpus.into()), ..SpecFile::default() };
-        resources(&file.resolve("dev".parse().unwrap()).unwrap(), &capabilities())
+        resources(&file.resolve("dev".parse().unwrap()).unwrap(), None, &capabilities())
     };
     assert_eq!(of("auto", "auto").unwrap(), Resources { cpus: None, memory: Some(4000 << 20), disk: None });
     assert_eq!(of("no-limit", "2").unwrap(), Resources { cpus: Some(2.0), memory: None, disk: None });
     assert!(matches!(of("17g", "1"), Err(ClusterError::TooLarge { setting: "--memory", .. })));
     assert!(matches!(of("2g", "5"), Err(ClusterError::TooLarge { setting: "--cpus", .. })));
+}
+
+#[test]
+fn a_node_keeps_the_memory_it_was_granted_while_the_host_has_it() {
+    let spec = SpecFile::default().resolve("dev".parse().unwrap()).unwrap();
+    let memory = |granted| resources(&spec, Some(granted), &capabilities()).unwrap().memory;
+    assert_eq!(memory(5 * GIB), Some(5 * GIB));
+    assert_eq!(memory(17 * GIB), Some(4000 << 20));
 }

@@ -54,13 +54,27 @@ where
             let printed = self.watch.time("kubeadm/finish", kubeadm::finish_control_plane(&runner, config, node)).await;
             self.log(config, printed)
         };
-        let manifests =
-            manifests::system(&wanted.spec, &config.endpoint, &self.images.agent_image().map_err(image_error)?);
-        let patience = self.options.wait_timeout;
-        let apply = self.watch.time("api/apply", api.apply(&manifests, patience));
-        let cidr = self.watch.time("api/pod-cidr", api.assign_pod_cidr(node.name.as_str(), node.pod_cidr, patience));
-        tokio::try_join!(finish, async { apply.await.map_err(api_error) }, async { cidr.await.map_err(api_error) },)?;
+        let cidr = api.assign_pod_cidr(node.name.as_str(), node.pod_cidr, self.options.wait_timeout);
+        let cidr = async { self.watch.time("api/pod-cidr", cidr).await.map_err(api_error) };
+        tokio::try_join!(finish, self.apply_parts(provisioned, wanted, api), cidr)?;
         Ok(())
+    }
+
+    /// Applies what every cluster has of skiff: DNS, storage. Changes nothing where all is there.
+    pub(super) async fn apply_parts(
+        &self,
+        provisioned: &Provisioned,
+        wanted: &Wanted,
+        api: &K::Api,
+    ) -> Result<(), ClusterError> {
+        // The node may have been made by another skiff, and has that one's agent.
+        let agent = match wanted.file.status.nodes.first() {
+            Some(node) if !node.agent.is_empty() => node.agent.clone(),
+            _ => self.images.agent_image().map_err(image_error)?,
+        };
+        let manifests = manifests::system(&wanted.spec, &provisioned.identity.config.endpoint, &agent);
+        let apply = api.apply(&manifests, self.options.wait_timeout);
+        self.watch.time("api/apply", apply).await.map_err(api_error)
     }
 
     async fn connect(&self, provisioned: &Provisioned, wanted: &Wanted) -> Result<C::Runner, ClusterError> {

@@ -59,7 +59,7 @@ where
     reporter.step(Step::SelectingDriver, &format!("Using the {} driver", host.driver.kind()));
     let capabilities = watch.time("driver/check", host.driver.check()).await.map_err(driver_error)?;
     // What this host cannot give is told before anything is made.
-    node_spec::resources(&wanted.spec, &capabilities)?;
+    node_spec::resources(&wanted.spec, None, &capabilities)?;
     images.key(&wanted.spec.kubernetes_version).await.map_err(image_error)?;
     let run = Run { name: name.clone(), host, images, watch: &watch, capabilities, options: &options };
     if options.download_only {
@@ -128,7 +128,11 @@ where
         let api = self.host.api.client(&access).map_err(api_error)?;
         self.boot(&provisioned, &wanted, &api).await?;
         let context = self.write_kubeconfig(&wanted)?;
-        self.wait_usable(&provisioned, &api).await?;
+        // Where kubeadm ran they were applied with it. Else somebody may have deleted them since.
+        let parts = async {
+            if provisioned.needs_kubeadm() { Ok(()) } else { self.apply_parts(&provisioned, &wanted, &api).await }
+        };
+        tokio::try_join!(parts, self.wait_usable(&provisioned, &api))?;
 
         wanted.file.status.phase = Phase::Created;
         provisioned.mark_applied(&mut wanted.file);

@@ -1,9 +1,12 @@
 //! Machines: from records of nodes to nodes that run.
 
-use std::{collections::BTreeSet, time::SystemTime};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 use skiff_bootstrap::Endpoint;
-use skiff_config::{ClusterFile, KubeVersion, NodeName, NodeRecord, Phase};
+use skiff_config::{ClusterFile, KubeVersion, Limit, NodeName, NodeRecord, Phase};
 use skiff_driver::{Driver, MachineState, NetworkRequest, NodeImages, NodeNetwork, NodeRole, NodeStatus};
 use skiff_report::Step;
 use skiff_runner::Connect;
@@ -13,7 +16,9 @@ use super::{
     plan::{self, NodeAction, Wanted},
 };
 use crate::{
-    ClusterError, ConnectApi, ImageSource, delete,
+    ClusterError, ConnectApi, ImageSource,
+    access::RENEWAL_MARGIN,
+    clock, delete,
     host::{driver_error, image_error},
     identity::{Identity, NodeIdentity},
     node_spec::{NodePlan, plan_node},
@@ -70,7 +75,7 @@ where
                 live.clear();
             }
             wanted.file.status.driver = Some(host.driver.kind().to_string());
-            wanted.file.status.created = Some(crate::clock::rfc3339(SystemTime::now()));
+            wanted.file.status.created = Some(clock::rfc3339(SystemTime::now()));
             host.store.save(&wanted.file)?;
         }
         let network = self.network(wanted).await?;
@@ -82,14 +87,26 @@ where
         let node_identity = NodeIdentity::load_or_make(&host.store, &name, &record.name)?;
         let plan = plan_node(&identity, &node_identity, record, &network, &self.capabilities, SystemTime::now())?;
         let state = live.iter().find(|node| node.name == record.name).map(|node| node.state);
-        let action = plan::node_action(state, record.applied == plan.fingerprint);
+        let expiring = expiring(&wanted.file, identity.config.leaf_validity, SystemTime::now());
+        let action = plan::node_action(state, record.applied == plan.fingerprint && !expiring);
+        let record = &mut wanted.file.status.nodes[0];
+        record.memory = plan.spec.resources.memory.filter(|_| matches!(wanted.spec.memory, Limit::Auto));
         // Should this run be killed from here on, the next one must not take the machine for finished.
         if matches!(action, NodeAction::Create | NodeAction::Replace) {
-            wanted.file.status.nodes[0].applied.clear();
+            record.applied.clear();
+            record.made = Some(clock::rfc3339(SystemTime::now()));
             host.store.save(&wanted.unproven())?;
         }
+        if action == NodeAction::Replace {
+            let why = match state {
+                Some(MachineState::Created) => "was half-made",
+                _ if expiring => "has certificates that are about to end",
+                _ => "was made with other settings",
+            };
+            reporter.info(&format!("Node {} {why}: making it anew with its data", plan.spec.name));
+        }
         let started = (action != NodeAction::Keep).then(SystemTime::now);
-        self.act(action, state, &plan).await?;
+        self.act(action, &plan).await?;
         Ok(Provisioned { action, started, identity, plan, host_key: node_identity.host_key_public })
     }
 
@@ -120,8 +137,10 @@ where
             Some(record) => {
                 let images = self.host.driver.list_images().await.map_err(driver_error)?;
                 if !images.iter().any(|image| image.key == record.image) {
-                    let key = self.ensure_image(&wanted.spec.kubernetes_version).await?;
-                    wanted.file.status.nodes[0].image = key;
+                    let image = self.ensure_image(&wanted.spec.kubernetes_version).await?;
+                    let agent = self.images.agent_image().map_err(image_error)?;
+                    let record = &mut wanted.file.status.nodes[0];
+                    (record.image, record.agent) = (image, agent);
                 }
             }
             None => {
@@ -149,6 +168,9 @@ where
             ssh_port: free_port(wanted.spec.listen_address, &mut reserved)?,
             apiserver_port: Some(free_port(wanted.spec.listen_address, &mut reserved)?),
             image,
+            agent: self.images.agent_image().map_err(image_error)?,
+            made: None,
+            memory: None,
             applied: String::new(),
             name,
         })
@@ -170,12 +192,10 @@ where
         Ok(image.key)
     }
 
-    async fn act(&self, action: NodeAction, state: Option<MachineState>, plan: &NodePlan) -> Result<(), ClusterError> {
+    async fn act(&self, action: NodeAction, plan: &NodePlan) -> Result<(), ClusterError> {
         let (driver, reporter) = (&self.host.driver, &*self.host.reporter);
         let (cluster, node) = (&plan.spec.cluster, &plan.spec.name);
         if action == NodeAction::Replace {
-            let how = if state == Some(MachineState::Created) { "half-made" } else { "made with other settings" };
-            reporter.info(&format!("Node {node} was {how}: making it anew with its data"));
             driver.stop(cluster, node).await.map_err(driver_error)?;
             driver.delete(cluster, node, true).await.map_err(driver_error)?;
         }
@@ -189,6 +209,13 @@ where
         }
         Ok(())
     }
+}
+
+/// True if the certificates that the first node was made with do not last much longer.
+fn expiring(file: &ClusterFile, validity: Duration, now: SystemTime) -> bool {
+    let made = file.status.nodes.first().and_then(|node| node.made.as_ref()).or(file.status.created.as_ref());
+    let made = made.and_then(|text| clock::parse(text));
+    made.is_some_and(|made| made + validity.saturating_sub(RENEWAL_MARGIN) < now)
 }
 
 /// The node's limits in words.

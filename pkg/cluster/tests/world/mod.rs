@@ -54,13 +54,13 @@ impl World {
         let host = Host {
             driver: FakeDriver::default(),
             connect: FakeConnect::default(),
-            api: FakeApi,
+            api: FakeApi::default(),
             store: Store::open(folder.path().join("home")).unwrap(),
             kubeconfig: vec![folder.path().join("kubeconfig")],
             command: "test".to_owned(),
             reporter: Arc::clone(&recorder) as Arc<dyn Reporter>,
         };
-        Self { host, images: FakeImages { rootfs }, recorder, folder }
+        Self { host, images: FakeImages { rootfs, agent: "example.test/agent:1".to_owned() }, recorder, folder }
     }
 
     pub(crate) fn kubeconfig(&self) -> String {
@@ -73,6 +73,11 @@ impl World {
 
     pub(crate) fn events(&self) -> Vec<Event> {
         self.recorder.events()
+    }
+
+    /// The manifests that were applied, oldest first.
+    pub(crate) fn applied(&self) -> Vec<String> {
+        self.host.api.applied.lock().unwrap().clone()
     }
 
     /// True if the control plane was set up this many times.
@@ -120,13 +125,16 @@ impl Runner for FakeConnect {
 }
 
 /// An API that has everything already.
-pub(crate) struct FakeApi;
+#[derive(Default, Clone)]
+pub(crate) struct FakeApi {
+    applied: Arc<Mutex<Vec<String>>>,
+}
 
 impl ConnectApi for FakeApi {
     type Api = Self;
 
     fn client(&self, _: &Access) -> Result<Self, Infallible> {
-        Ok(Self)
+        Ok(self.clone())
     }
 }
 
@@ -141,7 +149,8 @@ impl Api for FakeApi {
         Ok(true)
     }
 
-    async fn apply(&self, _: &str, _: Duration) -> Result<(), Infallible> {
+    async fn apply(&self, manifests: &str, _: Duration) -> Result<(), Infallible> {
+        self.applied.lock().unwrap().push(manifests.to_owned());
         Ok(())
     }
 
@@ -161,6 +170,7 @@ impl Api for FakeApi {
 /// An image that is there at once.
 pub(crate) struct FakeImages {
     rootfs: PathBuf,
+    pub(crate) agent: String,
 }
 
 impl ImageSource for FakeImages {
@@ -176,6 +186,6 @@ impl ImageSource for FakeImages {
     }
 
     fn agent_image(&self) -> Result<String, Infallible> {
-        Ok("example.test/agent:1".to_owned())
+        Ok(self.agent.clone())
     }
 }

@@ -96,6 +96,9 @@ fn files_read_back_what_was_written() {
         ssh_port: 40022,
         apiserver_port: Some(40443),
         image: "abc".into(),
+        agent: "agent:1".into(),
+        made: Some("2024-01-01T00:00:00Z".into()),
+        memory: Some(4 << 30),
         applied: "def".into(),
     });
     let text = file.to_yaml().unwrap();

@@ -210,9 +210,13 @@ fn a_damaged_profile_harms_nobody_else(damaged: &Cluster<'_>, other: &Cluster<'_
     }
     let _ = other.run("start", &[]).ok().says("nothing was changed");
     let _ = other.run("status", &[]).ok();
-    let list = sandbox.run(&["profile", "list", "-o", "json"]).ok().json();
-    assert_eq!(list["invalid"][0]["Name"], damaged.name.as_str(), "{list}");
-    assert_eq!(list["valid"][0]["Name"], other.name.as_str(), "{list}");
+    let header = format!("apiVersion: skiff.dev/v1alpha1\nkind: Cluster\nmetadata: {{name: {}}}\n", damaged.name);
+    for text in ["apiVersion: [\n".to_owned(), format!("{header}spec: {{memory: lots}}\n")] {
+        fs::write(&file, text).expect("the profile");
+        let list = sandbox.run(&["profile", "list", "-o", "json"]).ok().json();
+        assert_eq!(list["invalid"][0]["Name"], damaged.name.as_str(), "{list}");
+        assert_eq!(list["valid"][0]["Name"], other.name.as_str(), "{list}");
+    }
     let _ = damaged.run("delete", &[]).ok();
     damaged.is_gone();
 }

@@ -54,7 +54,10 @@ where
         };
         let kubeconfig = match &entry {
             _ if worker => KubeconfigState::Irrelevant,
-            Some(access) if kubeconfig::leads_to(host, name, &access.server)? => KubeconfigState::Configured,
+            // One that nobody can read leads nowhere either, and the rest of the state is still worth telling.
+            Some(access) if kubeconfig::leads_to(host, name, &access.server).unwrap_or(false) => {
+                KubeconfigState::Configured
+            }
             _ => KubeconfigState::Misconfigured,
         };
         nodes.push(NodeReport {

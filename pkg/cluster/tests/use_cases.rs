@@ -2,7 +2,9 @@
 
 mod world;
 
-use skiff_cluster::{ClusterError, ComponentState, Outcome, delete, start, status, stop, undo_start, update_context};
+use skiff_cluster::{
+    ClusterError, ComponentState, KubeconfigState, Outcome, delete, start, status, stop, undo_start, update_context,
+};
 use skiff_config::{Phase, SpecFile};
 use skiff_driver::{Driver as _, MachineState};
 use skiff_report::{Diagnose as _, Event};
@@ -265,6 +267,15 @@ async fn status_follows_the_machine() {
     stop(&world.host, &name(), false).await.unwrap();
     let node = status(&world.host, &name()).await.unwrap().nodes.remove(0);
     assert_eq!((node.host, node.apiserver), (ComponentState::Stopped, ComponentState::Stopped));
+}
+
+#[tokio::test]
+async fn a_kubeconfig_that_cannot_be_read_does_not_hide_the_state() {
+    let world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    world.write_kubeconfig("- not: [a kubeconfig");
+    let node = status(&world.host, &name()).await.unwrap().nodes.remove(0);
+    assert_eq!((node.host, node.kubeconfig), (ComponentState::Running, KubeconfigState::Misconfigured));
 }
 
 #[tokio::test]

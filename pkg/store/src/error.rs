@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf};
 
-use skiff_config::FileError;
+use skiff_config::{FileError, Problem};
 use skiff_report::{Diagnose, ExitCode, Reason};
 use thiserror::Error;
 
@@ -51,6 +51,16 @@ pub enum StoreError {
         /// What is wrong with it.
         source: FileError,
     },
+    /// A profile's file has settings that cannot be.
+    #[error("the profile file {} is damaged: {}", path.display(), listed(problems))]
+    ProfileValues {
+        /// The cluster.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// All of them.
+        problems: Vec<Problem>,
+    },
     /// A profile's file describes another cluster than its folder is named after.
     #[error("the profile file {} describes a cluster named `{found}`", path.display())]
     ProfileName {
@@ -88,6 +98,10 @@ pub enum StoreError {
     Outside(String),
 }
 
+fn listed(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
 impl Diagnose for StoreError {
     fn reason(&self) -> Reason {
         match self {
@@ -96,7 +110,9 @@ impl Diagnose for StoreError {
             | Self::Write { path, source }
             | Self::Remove { path, source }
             | Self::Lock { path, source } => io_reason(path, source),
-            Self::Profile { name, path, .. } | Self::ProfileName { name, path, .. } => Reason::new(
+            Self::Profile { name, path, .. }
+            | Self::ProfileValues { name, path, .. }
+            | Self::ProfileName { name, path, .. } => Reason::new(
                 "HOST_CONFIG_LOAD",
                 ExitCode::HOST_CONFIG,
                 format!("Repair {}, or remove the cluster with `skiff delete -p {name}`.", path.display()),

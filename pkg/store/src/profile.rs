@@ -73,10 +73,12 @@ impl Store {
             source,
         })?;
         let found = file.metadata.name.as_str();
-        if found == name {
-            Ok(Some(file))
-        } else {
-            Err(StoreError::ProfileName { name: name.to_owned(), path, found: found.to_owned() })
+        if found != name {
+            return Err(StoreError::ProfileName { name: name.to_owned(), path, found: found.to_owned() });
+        }
+        match file.to_spec() {
+            Ok(_) => Ok(Some(file)),
+            Err(problems) => Err(StoreError::ProfileValues { name: name.to_owned(), path, problems }),
         }
     }
 

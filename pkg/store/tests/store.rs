@@ -86,14 +86,19 @@ fn a_damaged_profile_is_named_with_the_fix_and_hides_no_other() {
     )
     .unwrap();
     fs::create_dir_all(store.profile_dir(&name("no-file"))).unwrap();
+    let mut wrong = cluster("wrong");
+    wrong.spec.memory = Some("lots".to_owned());
+    store.save(&wrong).unwrap();
     let list = store.list().unwrap();
     let names: Vec<&str> = list.iter().map(|entry| entry.name.as_str()).collect();
-    assert_eq!(names, ["alpha", "broken", "moved", "omega"]);
+    assert_eq!(names, ["alpha", "broken", "moved", "omega", "wrong"]);
     let error = list[1].cluster.as_ref().unwrap_err();
     assert!(error.to_string().contains(path.to_str().unwrap()), "{error}");
     assert_eq!(error.reason().exit, ExitCode::HOST_CONFIG);
     assert!(error.reason().advice.contains("skiff delete -p broken"), "{:?}", error.reason());
     assert!(matches!(list[2].cluster, Err(StoreError::ProfileName { .. })));
+    let error = list[4].cluster.as_ref().unwrap_err();
+    assert!(error.to_string().contains("lots") && error.reason().advice.contains("skiff delete -p wrong"), "{error}");
     assert!(list[0].cluster.is_ok() && list[3].cluster.is_ok());
     store.remove(&name("broken")).unwrap();
 }
@@ -229,7 +234,7 @@ fn writer() {
     for round in 0_u64.. {
         let mut file = cluster("dev");
         // Large enough for a kill to hit the middle of a write.
-        file.spec.ports = Some((0..2000).map(|i| format!("{}:{}", round % 10_000, i)).collect());
+        file.spec.ports = Some((0..2000).map(|i| format!("{}:{}", 1000 + i, 1 + round % 10_000)).collect());
         store.save(&file).unwrap();
         store.write_file(&name("dev"), "pki/ca.key", round.to_string().repeat(50_000).as_bytes()).unwrap();
     }

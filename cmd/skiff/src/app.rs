@@ -79,7 +79,8 @@ fn begin(args: Vec<OsString>) -> Result<ExitCode, Failure> {
     if let Some(failure) = broken.filter(|_| !command.works_without_settings()) {
         return Err(failure);
     }
-    let cluster = cluster_name(cli.global.profile.as_deref().unwrap_or(settings.profile()))?;
+    let cluster = cluster_name(cli.global.profile.as_deref().unwrap_or(settings.profile()));
+    let cluster = cluster.map_err(|failure| command.with_problems(failure, &settings))?;
     log_to_stderr(cli.global.verbosity(), environment.log.as_deref());
     // Log lines would tear a live display apart.
     let live = environment.live && cli.global.verbosity() == 0 && environment.log.is_none();

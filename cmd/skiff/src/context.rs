@@ -34,9 +34,9 @@ impl Context {
         Ok(Store::open(&self.environment.home)?)
     }
 
-    /// The renderer, with the cluster's log of events before it.
-    pub(crate) fn journal(&self) -> Result<Journal, Failure> {
-        Ok(Journal::new(Arc::clone(&self.ui) as Arc<dyn Reporter>, self.store()?, self.cluster.clone()))
+    /// The renderer, with a cluster's log of events before it.
+    pub(crate) fn journal(&self, cluster: &ClusterName) -> Result<Journal, Failure> {
+        Ok(Journal::new(Arc::clone(&self.ui) as Arc<dyn Reporter>, self.store()?, cluster.clone()))
     }
 
     /// Keeps the first failure of several pieces of work; one that follows it is shown at once.

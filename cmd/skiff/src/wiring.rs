@@ -9,7 +9,7 @@ use skiff_artifacts::{
 use skiff_cluster::{ClusterError, Host, ImageSource, KubeConnector};
 use skiff_config::KubeVersion;
 use skiff_driver::NodeImage;
-use skiff_drivers::{AUTO, AnyDriver, Providers, SelectError, choose, open};
+use skiff_drivers::{AUTO, AnyDriver, Providers, open};
 use skiff_report::{ExitCode, Reporter};
 use skiff_ssh::SshConnector;
 
@@ -52,14 +52,6 @@ impl Context {
             command: command.to_owned(),
             reporter,
         })
-    }
-
-    /// Why there is no driver of that name, if there is none.
-    pub(crate) async fn unknown_driver(&self, name: &str) -> Option<Failure> {
-        match choose(name, &self.providers()).await {
-            Err(error @ (SelectError::Unknown { .. } | SelectError::NotInThisBuild { .. })) => Some(error.into()),
-            _ => None,
-        }
     }
 
     /// Where drivers find what they stand on.
@@ -117,6 +109,11 @@ impl Images {
     fn spec(&self, version: &KubeVersion) -> Result<NodeImageSpec, ArtifactError> {
         let artifacts = self.source.key(version)?;
         Ok(NodeImageSpec { version: version.clone(), artifacts, agent: self.agent.clone() })
+    }
+
+    /// True if the image is in the cache, for a driver to take in.
+    pub(crate) fn is_cached(&self, version: &KubeVersion) -> Result<bool, ArtifactError> {
+        Ok(self.store.cached(&self.spec(version)?).is_some())
     }
 
     /// Removes the archive of an image that a driver has taken in: it is only a second copy.

@@ -210,6 +210,32 @@ fn bad_settings_are_told_before_docker_is_asked() {
 }
 
 #[test]
+fn a_bad_name_does_not_hide_other_problems() {
+    let (code, _, err) = Skiff::new().run("start -p No_Good --memory 1m --driver vagrant");
+    assert_eq!(code, 14);
+    for problem in ["--profile:", "--memory:", "--driver:"] {
+        assert!(err.contains(problem), "{err}");
+    }
+}
+
+#[test]
+fn a_dry_run_tells_about_drivers_and_the_cluster() {
+    let skiff = Skiff::new();
+    let mut command = skiff.command("start --dry-run -p dev --cpus 3");
+    let (code, out, err) = parts(&command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock").output().unwrap());
+    assert_eq!(code, 0, "{err}");
+    let expected = [
+        "Drivers on this host:\n  docker: ",
+        "\n  qemu: not in this build yet\n",
+        "\nCluster `dev` would be made, with Kubernetes v1.20.2\n  cpus: 3\n",
+        "nothing was started (--dry-run)",
+    ];
+    assert!(expected.iter().all(|text| out.contains(text)), "{out}");
+    assert!(err.contains("warning: a start would fail now: ") && err.contains("/nonexistent/docker.sock"), "{err}");
+    assert!(!skiff.home.path().join("profiles/dev").exists());
+}
+
+#[test]
 fn profiles_are_listed_without_docker() {
     let skiff = Skiff::new();
     let list = |line: &str| {

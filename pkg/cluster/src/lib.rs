@@ -31,11 +31,11 @@ pub use host::{Host, ImageSource};
 pub use kube::KubeConnector;
 pub use kubeconfig::update_context;
 pub use nodes::{address, login, runner};
-pub use profiles::{DamagedProfile, profiles};
+pub use profiles::{DamagedProfile, profiles, stored_profiles};
 pub use report::{
     ClusterStatus, ComponentState, DeleteReport, KubeconfigState, NodeReport, Outcome, ProfileReport, StartOptions,
     StartReport, StartRequest, StopReport, WaitFor,
 };
-pub use start::{start, undo_start};
+pub use start::{Before, Preview, preview, start, undo_start};
 pub use status::status;
 pub use stop::stop;

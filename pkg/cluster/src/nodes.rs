@@ -68,9 +68,7 @@ pub async fn address<D: Driver, C, K>(
 /// The record of a node by its name, or by the short form `m02`.
 pub(crate) fn record<'a>(file: &'a ClusterFile, node: Option<&str>) -> Result<&'a NodeRecord, ClusterError> {
     let cluster = &file.metadata.name;
-    let named = |record: &&NodeRecord| {
-        node.is_none_or(|node| record.name.as_str() == node || record.name.as_str() == format!("{cluster}-{node}"))
-    };
+    let named = |record: &&NodeRecord| node.is_none_or(|node| cluster.calls(record.name.as_str(), node));
     file.status.nodes.iter().find(named).ok_or_else(|| match node {
         None => ClusterError::NotRunning(cluster.clone()),
         Some(node) => ClusterError::NoSuchNode { cluster: cluster.clone(), node: node.to_owned() },

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use skiff_config::{ClusterFile, SpecFile};
 use skiff_driver::Driver;
-use skiff_report::Diagnose as _;
-use skiff_report::Reason;
+use skiff_report::{Diagnose, Reason};
+use skiff_store::Store;
 
 use crate::{ClusterError, ConnectApi, Host, ProfileReport, host::driver_error, status::status_of};
 
@@ -20,36 +20,53 @@ pub struct DamagedProfile {
     pub reason: Reason,
 }
 
-/// Every profile, and those whose files are damaged. With `live` their state is asked for as well.
+/// Every profile as its file tells it, and those whose files are damaged.
+///
+/// # Errors
+/// When the folder cannot be listed.
+pub fn stored_profiles(store: &Store) -> Result<(Vec<ProfileReport>, Vec<DamagedProfile>), ClusterError> {
+    let (mut good, mut damaged) = (Vec::new(), Vec::new());
+    for entry in store.list()? {
+        match entry.cluster {
+            Ok(file) => good.push(report(file, None)),
+            Err(error) => damaged.push(damage(entry.name, &error)),
+        }
+    }
+    Ok((good, damaged))
+}
+
+/// Every profile with its cluster's state, and those whose files are damaged.
 ///
 /// # Errors
 /// When the folder cannot be listed, or the driver does not answer.
-pub async fn profiles<D, C, K>(
-    host: &Host<D, C, K>,
-    live: bool,
-) -> Result<(Vec<ProfileReport>, Vec<DamagedProfile>), ClusterError>
+pub async fn profiles<D, C, K>(host: &Host<D, C, K>) -> Result<(Vec<ProfileReport>, Vec<DamagedProfile>), ClusterError>
 where
     D: Driver,
     K: ConnectApi,
 {
     let entries = host.store.list()?;
-    let machines =
-        if live && !entries.is_empty() { host.driver.list(None).await.map_err(driver_error)? } else { Vec::new() };
+    if entries.is_empty() {
+        return Ok((Vec::new(), Vec::new()));
+    }
+    let machines = host.driver.list(None).await.map_err(driver_error)?;
     let (mut good, mut damaged) = (Vec::new(), Vec::new());
     for entry in entries {
         match entry.cluster {
             Ok(file) => {
                 let own: Vec<_> = machines.iter().filter(|node| node.cluster == file.metadata.name).cloned().collect();
-                let status = if live { Some(status_of(host, &file, &own).await?) } else { None };
-                good.push(report(file, status));
+                match status_of(host, &file, &own).await {
+                    Ok(status) => good.push(report(file, Some(status))),
+                    Err(error) => damaged.push(damage(entry.name, &error)),
+                }
             }
-            Err(error) => {
-                let problem = skiff_report::chain(&error);
-                damaged.push(DamagedProfile { name: entry.name, problem, reason: error.reason() });
-            }
+            Err(error) => damaged.push(damage(entry.name, &error)),
         }
     }
     Ok((good, damaged))
+}
+
+fn damage(name: String, error: &impl Diagnose) -> DamagedProfile {
+    DamagedProfile { name, problem: skiff_report::chain(error), reason: error.reason() }
 }
 
 fn report(file: ClusterFile, status: Option<crate::ClusterStatus>) -> ProfileReport {

@@ -51,6 +51,12 @@ impl ClusterName {
     pub fn node(&self, index: u32) -> NodeName {
         if index == 0 { NodeName(self.0.clone()) } else { NodeName(format!("{}-m{:02}", self.0, index + 1)) }
     }
+
+    /// True if a user's word means this node of the cluster: its name, or the short form `m02`.
+    #[must_use]
+    pub fn calls(&self, node: &str, word: &str) -> bool {
+        node == word || node.strip_prefix(self.as_str()).and_then(|rest| rest.strip_prefix('-')) == Some(word)
+    }
 }
 
 impl Default for ClusterName {
@@ -155,5 +161,7 @@ mod tests {
         assert_eq!(cluster.node(0).as_str(), "dev");
         assert_eq!(cluster.node(1).as_str(), "dev-m02");
         assert_eq!(cluster.node(11).as_str(), "dev-m12");
+        assert!(cluster.calls("dev-m02", "m02") && cluster.calls("dev-m02", "dev-m02") && cluster.calls("dev", "dev"));
+        assert!(!cluster.calls("dev-m02", "m03") && !cluster.calls("dev-m02", "") && !cluster.calls("dev", "m01"));
     }
 }

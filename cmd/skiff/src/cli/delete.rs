@@ -5,7 +5,6 @@ use std::{collections::BTreeSet, fs, io, path::Path, sync::Arc};
 use skiff_cluster::delete;
 use skiff_config::ClusterName;
 use skiff_driver::Driver;
-use skiff_drivers::AUTO;
 use skiff_report::{ExitCode, Reporter};
 
 use super::EventFormat;
@@ -27,8 +26,7 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
-        let reporter = Arc::new(context.journal()?) as Arc<dyn Reporter>;
-        let host = context.host_with("skiff delete", AUTO, reporter).await?;
+        let mut host = context.host("skiff delete").await?;
         let all = if self.all || self.purge { every_cluster(&host).await? } else { BTreeSet::new() };
         if self.purge && !self.all && all.len() > 1 {
             return Err(Failure::usage(
@@ -39,13 +37,13 @@ impl Args {
         let mut result = Ok(ExitCode::SUCCESS);
         if self.all || self.purge {
             for name in &all {
-                if let Err(failure) = delete_one(&host, name).await {
+                if let Err(failure) = delete_one(context, &mut host, name).await {
                     result = context.first_failure(result, failure);
                 }
             }
             result.clone()?;
             context.ui.info("Successfully deleted all profiles");
-        } else if !delete_one(&host, &context.cluster).await? {
+        } else if !delete_one(context, &mut host, &context.cluster).await? {
             context.ui.warn(&format!("there is no cluster \"{}\": nothing to delete", context.cluster));
         }
         if self.purge {
@@ -57,8 +55,11 @@ impl Args {
 }
 
 /// Deletes a cluster; it is no longer the active one either. False if there was none.
-async fn delete_one(host: &SkiffHost, name: &ClusterName) -> Result<bool, Failure> {
-    let existed = delete(host, name).await?.existed;
+async fn delete_one(context: &Context, host: &mut SkiffHost, name: &ClusterName) -> Result<bool, Failure> {
+    let journal = Arc::new(context.journal(name)?);
+    host.reporter = Arc::clone(&journal) as Arc<dyn Reporter>;
+    let report = delete(host, name).await.map_err(Failure::from);
+    let existed = report.inspect_err(|failure| journal.failure(failure))?.existed;
     if host.store.active_profile()?.as_deref() == Some(name.as_str()) {
         host.store.set_active_profile(None)?;
     }

@@ -26,7 +26,7 @@ use skiff_report::ExitCode;
 
 pub(crate) use self::output::{DataFormat, EventFormat};
 pub(crate) use self::tree::{check_setting, command, setting_keys, spec_defaults, verb_of};
-use crate::{context::Context, failure::Failure, ui::Mode};
+use crate::{context::Context, failure::Failure, settings::Settings, ui::Mode};
 
 /// Local Kubernetes clusters in seconds.
 #[derive(Debug, Parser)]
@@ -111,6 +111,14 @@ impl Command {
             _ => EventFormat::Text,
         };
         output == EventFormat::Json
+    }
+
+    /// Adds what else is wrong with the command to a failure, where it is known before it runs.
+    pub(crate) fn with_problems(&self, failure: Failure, settings: &Settings) -> Failure {
+        match self {
+            Self::Start(args) => args.with_problems(failure, settings),
+            _ => failure,
+        }
     }
 
     /// True if the command is there to repair the settings, or has no use for them.

@@ -1,17 +1,22 @@
 //! `skiff start`.
 
+mod dry_run;
+
 use std::{sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
-use skiff_cluster::{ClusterError, Outcome, StartOptions, StartReport, StartRequest, WaitFor, start, undo_start};
-use skiff_config::Phase;
-use skiff_drivers::AUTO;
+use skiff_cluster::{
+    ClusterError, Outcome, Preview, StartOptions, StartReport, StartRequest, WaitFor, preview, start, undo_start,
+};
+use skiff_config::{ClusterName, SpecFile};
+use skiff_drivers::unknown;
 use skiff_report::{ExitCode, Reporter};
 
 use super::{EventFormat, spec::SpecArgs, spec_defaults};
 use crate::{
     context::{Context, print_line},
     failure::Failure,
+    settings::Settings,
     ui::{Timings, seconds},
     wiring::{Artifacts, Images, SkiffHost},
 };
@@ -33,7 +38,7 @@ pub(crate) struct Args {
     /// How long to wait for it.
     #[arg(long, value_name = "TIME", default_value = "6m", value_parser = go_duration, help_heading = "Start")]
     wait_timeout: Duration,
-    /// Only check the settings.
+    /// Only check the settings, and tell what a start would do.
     #[arg(long, help_heading = "Start")]
     dry_run: bool,
     /// Leave a cluster that could not be made as it is, to look at it.
@@ -125,16 +130,17 @@ impl Args {
         let (dry_run, timings, keep) = (self.dry_run, self.timings && self.output == EventFormat::Text, self.keep);
         let source = self.source.clone();
         let request = self.into_request(context)?;
-        context.interrupt.unless(check(context, &request, dry_run)).await?;
+        let preview = check(context, &request)?;
         if dry_run {
-            context.ui.info("The settings are valid; nothing was started (--dry-run).");
-            return Ok(ExitCode::SUCCESS);
+            let telling = async {
+                dry_run::tell(context, &source, &preview).await;
+                Ok(ExitCode::SUCCESS)
+            };
+            return context.interrupt.unless(telling).await;
         }
-        let journal = Arc::new(context.journal()?);
+        let journal = Arc::new(context.journal(&context.cluster)?);
         let clock = Arc::new(Timings::new(Arc::clone(&journal) as Arc<dyn Reporter>));
-        let wanted = request.given.clone().over(request.defaults.clone()).driver;
-        let driver = wanted.as_deref().unwrap_or(AUTO);
-        let connecting = context.host_with("skiff start", driver, Arc::clone(&clock) as Arc<dyn Reporter>);
+        let connecting = context.host_with("skiff start", &preview.driver, Arc::clone(&clock) as Arc<dyn Reporter>);
         let host = context.interrupt.unless(connecting).await?;
         let images = source.images(context)?;
         let work = async { Ok(start(&host, &images, request).await?) };
@@ -157,6 +163,16 @@ impl Args {
         Ok(ExitCode::SUCCESS)
     }
 
+    /// Adds what is wrong with the settings to a failure that has nothing to do with them.
+    pub(super) fn with_problems(&self, failure: Failure, settings: &Settings) -> Failure {
+        let given: SpecFile = self.spec.clone().into();
+        // Settings that cannot be read have been told already.
+        let spec = given.over(spec_defaults(settings).unwrap_or_default());
+        let driver = spec.driver.as_deref().and_then(unknown).map(|error| format!("--driver: {error}"));
+        let problems = spec.resolve(ClusterName::default()).err().unwrap_or_default();
+        failure.with_details(problems.iter().map(ToString::to_string).chain(driver))
+    }
+
     fn into_request(self, context: &Context) -> Result<StartRequest, Failure> {
         Ok(StartRequest {
             name: context.cluster.clone(),
@@ -177,26 +193,17 @@ impl Args {
 
 /// Whether what was asked for can be built: all problems at once, before anything is touched. The
 /// name of the driver counts; whether that driver works is left to the start itself.
-async fn check(context: &Context, request: &StartRequest, dry_run: bool) -> Result<(), Failure> {
-    // A damaged profile is the start's to tell.
-    let stored = context.store()?.load(&request.name).ok().flatten();
-    let below = match stored {
-        Some(file) if file.status.phase == Phase::Created => file.spec,
-        _ => request.defaults.clone(),
-    };
-    let wanted = request.given.clone().over(below);
-    let settings = wanted.resolve(request.name.clone());
-    if settings.is_ok() && !dry_run {
-        return Ok(());
-    }
-    let driver = context.unknown_driver(wanted.driver.as_deref().unwrap_or(AUTO)).await;
-    match (settings, driver) {
-        (Ok(_), None) => Ok(()),
-        (Ok(_), Some(driver)) => Err(driver),
-        (Err(problems), driver) => {
+fn check(context: &Context, request: &StartRequest) -> Result<Preview, Failure> {
+    let driver = request.given.driver.as_ref().or(request.defaults.driver.as_ref());
+    let driver = driver.and_then(|name| unknown(name)).map(Failure::from);
+    match (preview(&context.store()?, request.clone()), driver) {
+        (Ok(preview), None) => Ok(preview),
+        (Err(error @ ClusterError::Settings { .. }), driver) => {
             let driver = driver.map(|failure| format!("--driver: {}", failure.message));
-            Err(Failure::from(ClusterError::Settings { problems }).with_details(driver))
+            Err(Failure::from(error).with_details(driver))
         }
+        (_, Some(driver)) => Err(driver),
+        (Err(error), None) => Err(error.into()),
     }
 }
 

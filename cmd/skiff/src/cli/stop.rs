@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use skiff_cluster::stop;
 use skiff_config::ClusterName;
-use skiff_drivers::AUTO;
 use skiff_report::{ExitCode, Reporter};
 
 use super::EventFormat;
@@ -26,8 +25,7 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
-        let reporter = Arc::new(context.journal()?) as Arc<dyn Reporter>;
-        let host = context.host_with("skiff stop", AUTO, reporter).await?;
+        let mut host = context.host("skiff stop").await?;
         let names: Vec<ClusterName> = if self.all {
             host.store.list()?.iter().filter_map(|entry| entry.name.parse().ok()).collect()
         } else {
@@ -35,8 +33,12 @@ impl Args {
         };
         let mut result = Ok(ExitCode::SUCCESS);
         for name in names {
+            let journal = Arc::new(context.journal(&name)?);
+            host.reporter = Arc::clone(&journal) as Arc<dyn Reporter>;
             if let Err(error) = stop(&host, &name, self.keep_context_active).await {
-                result = context.first_failure(result, error.into());
+                let failure = Failure::from(error);
+                journal.failure(&failure);
+                result = context.first_failure(result, failure);
             }
         }
         result

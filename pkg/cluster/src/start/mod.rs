@@ -5,10 +5,11 @@
 
 mod boot;
 mod plan;
+mod preview;
 mod provision;
 mod usable;
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use skiff_bootstrap::Endpoint;
 use skiff_config::{ClusterFile, ClusterName, Phase};
@@ -18,6 +19,7 @@ use skiff_report::Step;
 use skiff_runner::Connect;
 
 use self::plan::{NodeAction, Wanted};
+pub use self::preview::{Before, Preview, preview};
 use crate::{
     ClusterError, ConnectApi, Host, ImageSource, Outcome, StartOptions, StartReport, StartRequest, access, delete,
     host::{api_error, driver_error, image_error},
@@ -84,7 +86,11 @@ where
     }
 }
 
-/// Undoes a start that was cut off, if the cluster was never usable. True if there was anything to undo.
+/// How long to wait for somebody who has taken the cluster over from a start that was cut off.
+const TAKEN_OVER: Duration = Duration::from_secs(2);
+
+/// Undoes a start that was cut off, if the cluster was never usable. True if there was anything to
+/// undo; another start that has waited for this one goes on with what there is.
 ///
 /// # Errors
 /// When the driver or the files fail.
@@ -94,7 +100,8 @@ where
     C: Connect,
     K: ConnectApi,
 {
-    let _lock = host.lock(name).await?;
+    let Ok(lock) = tokio::time::timeout(TAKEN_OVER, host.lock(name)).await else { return Ok(false) };
+    let _lock = lock?;
     match host.store.load(name)? {
         Some(ClusterFile { status, .. }) if status.phase == Phase::Creating => {
             delete::remove(host, name).await?;

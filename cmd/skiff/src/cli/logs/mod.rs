@@ -77,8 +77,7 @@ fn nodes(file: &ClusterFile, wanted: Option<&str>) -> Result<Vec<NodeName>, Fail
     let cluster = &file.metadata.name;
     let names = file.status.nodes.iter().map(|node| node.name.clone());
     let Some(wanted) = wanted else { return Ok(names.collect()) };
-    let full = format!("{cluster}-{wanted}");
-    let found: Vec<NodeName> = names.filter(|name| name.as_str() == wanted || name.as_str() == full).collect();
+    let found: Vec<NodeName> = names.filter(|name| cluster.calls(name.as_str(), wanted)).collect();
     if found.is_empty() {
         return Err(ClusterError::NoSuchNode { cluster: cluster.clone(), node: wanted.to_owned() }.into());
     }

@@ -3,10 +3,9 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-use skiff_cluster::{DamagedProfile, ProfileReport, profiles};
-use skiff_config::{KubeVersion, SpecFile};
+use skiff_cluster::{DamagedProfile, ProfileReport, profiles, stored_profiles};
 use skiff_kubeapi::kubeconfig;
-use skiff_report::{Diagnose, ExitCode};
+use skiff_report::ExitCode;
 
 use crate::{
     cli::{output::json, status::status_name},
@@ -48,7 +47,8 @@ struct Listing {
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
         let (valid, damaged) = self.profiles(context).await?;
-        let current = kubeconfig::current_context(&context.environment.kubeconfig)?;
+        // A kubeconfig that cannot be read makes no cluster the current one.
+        let current = kubeconfig::current_context(&context.environment.kubeconfig).unwrap_or_default();
         let unasked = if self.light { "Skipped" } else { "Unknown" };
         let listing = Listing { valid, damaged, active: context.cluster.to_string(), context: current, unasked };
         if self.output == Format::Json {
@@ -73,46 +73,16 @@ impl Args {
     /// All profiles; without their state when nobody wants it, or the driver cannot be asked.
     async fn profiles(&self, context: &Context) -> Result<(Vec<ProfileReport>, Vec<DamagedProfile>), Failure> {
         if self.light {
-            return stored(context);
+            return Ok(stored_profiles(&context.store()?)?);
         }
         match context.host("skiff profile list").await {
-            Ok(host) => Ok(profiles(&host, true).await?),
+            Ok(host) => Ok(profiles(&host).await?),
             Err(failure) => {
                 context.ui.warn(&format!("{}. {}", failure.full_message(), failure.advice));
-                stored(context)
+                Ok(stored_profiles(&context.store()?)?)
             }
         }
     }
-}
-
-/// What the files tell.
-fn stored(context: &Context) -> Result<(Vec<ProfileReport>, Vec<DamagedProfile>), Failure> {
-    let (mut valid, mut damaged) = (Vec::new(), Vec::new());
-    for entry in context.store()?.list()? {
-        match entry.cluster {
-            Ok(file) => valid.push(ProfileReport {
-                driver: file.status.driver.or_else(|| file.spec.driver.clone()).unwrap_or_default(),
-                version: file.spec.kubernetes_version.clone().unwrap_or_else(|| KubeVersion::default().to_string()),
-                status: None,
-                address: file.status.nodes.first().map(|node| node.address),
-                nodes: file.status.nodes.len(),
-                config: file
-                    .spec
-                    .differences(&SpecFile::default())
-                    .into_iter()
-                    .map(|(key, (own, _))| (key, own))
-                    .collect(),
-                name: file.metadata.name,
-                spec: file.spec,
-            }),
-            Err(error) => {
-                let reason = error.reason();
-                let problem = Failure::from(error).full_message();
-                damaged.push(DamagedProfile { name: entry.name, problem, reason });
-            }
-        }
-    }
-    Ok((valid, damaged))
 }
 
 impl Listing {

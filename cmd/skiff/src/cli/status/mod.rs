@@ -6,7 +6,7 @@ mod text;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use skiff_cluster::{ClusterStatus, ComponentState, KubeconfigState, NodeReport};
+use skiff_cluster::{ClusterError, ClusterStatus, ComponentState, KubeconfigState, NodeReport};
 use skiff_report::ExitCode;
 
 use super::{output::json, start::go_duration};
@@ -98,15 +98,9 @@ impl Args {
     /// Leaves only the node that was asked for, named in full or by its short name (`m02`).
     fn select(&self, mut status: ClusterStatus) -> Result<ClusterStatus, Failure> {
         let Some(wanted) = &self.node else { return Ok(status) };
-        let full = format!("{}-{wanted}", status.name);
-        status.nodes.retain(|node| node.name == *wanted || node.name == full);
+        status.nodes.retain(|node| status.name.calls(&node.name, wanted));
         if status.nodes.is_empty() {
-            return Err(Failure::new(
-                "GUEST_NODE_RETRIEVE",
-                ExitCode::GUEST_NOT_FOUND,
-                format!("cluster \"{}\" has no node \"{wanted}\"", status.name),
-                format!("`skiff status -p {}` shows its nodes.", status.name),
-            ));
+            return Err(ClusterError::NoSuchNode { cluster: status.name, node: wanted.clone() }.into());
         }
         Ok(status)
     }

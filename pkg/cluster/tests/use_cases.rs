@@ -3,7 +3,8 @@
 mod world;
 
 use skiff_cluster::{
-    ClusterError, ComponentState, KubeconfigState, Outcome, delete, start, status, stop, undo_start, update_context,
+    Before, ClusterError, ComponentState, KubeconfigState, Outcome, delete, preview, start, status, stop, undo_start,
+    update_context,
 };
 use skiff_config::{Phase, SpecFile};
 use skiff_driver::{Driver as _, MachineState};
@@ -329,4 +330,38 @@ async fn a_repaired_kubeconfig_entry_keeps_its_form() {
         assert_eq!(world.kubeconfig().contains("client-certificate-data"), embed_certs);
         assert!(!world.kubeconfig().contains("127.0.0.2"));
     }
+}
+
+#[tokio::test]
+async fn undoing_gives_way_to_a_start_that_has_taken_over() {
+    let world = World::new();
+    let mut file = skiff_config::ClusterFile::new(name(), SpecFile::default());
+    file.status.phase = Phase::Creating;
+    world.host.store.save(&file).unwrap();
+    let other = world.host.store.lock(&name(), "skiff start", |_| {}).await.unwrap();
+    assert!(!undo_start(&world.host, &name()).await.unwrap());
+    assert!(world.host.store.load(&name()).unwrap().is_some());
+    drop(other);
+    assert!(undo_start(&world.host, &name()).await.unwrap());
+    assert!(world.host.store.load(&name()).unwrap().is_none());
+}
+
+#[tokio::test]
+async fn a_preview_tells_what_a_start_would_change_and_changes_nothing() {
+    let world = World::new();
+    let of = |memory: Option<&str>, subnet: Option<&str>| {
+        let mut request = request();
+        request.given.memory = memory.map(str::to_owned);
+        request.given.subnet = subnet.map(str::to_owned);
+        preview(&world.host.store, request)
+    };
+    assert_eq!(of(None, None).unwrap().before, Before::Nothing);
+    start(&world.host, &world.images, request()).await.unwrap();
+    let same = of(None, None).unwrap();
+    assert_eq!((same.before, same.driver.as_str(), same.changes.len()), (Before::Cluster, "docker", 0));
+    let changed = of(Some("4g"), Some("10.9.0.0/24")).unwrap();
+    assert_eq!(changed.changes.keys().collect::<Vec<_>>(), ["memory"]);
+    assert_eq!(changed.left_out[0].0, "subnet");
+    assert!(matches!(of(Some("lots"), None), Err(ClusterError::Settings { problems }) if problems.len() == 1));
+    assert!(of(None, None).unwrap().changes.is_empty());
 }

@@ -54,6 +54,13 @@ fn entry(name: &str) -> Entry {
     Entry { name: name.to_owned(), server: "https://127.0.0.1:40001".to_owned(), credentials, version: "0.1.0".into() }
 }
 
+fn with_paths(name: &str) -> Entry {
+    let path = |file: &str| Path::new("/profile").join(file);
+    let credentials =
+        Credentials::Files { ca: path("ca.crt"), certificate: path("client.crt"), key: path("client.key") };
+    Entry { credentials, ..entry(name) }
+}
+
 /// A folder with a kubeconfig of that text in it.
 fn folder_with(text: &str) -> (TempDir, Vec<PathBuf>) {
     let folder = tempfile::tempdir().unwrap();
@@ -268,7 +275,7 @@ fn links_modes_and_the_link_itself_are_kept() {
     let far = tempfile::tempdir().unwrap();
     let far_link = far.path().join("far");
     symlink(&link, &far_link).unwrap();
-    merge(std::slice::from_ref(&far_link), &entry("skiff"), false).unwrap();
+    merge(std::slice::from_ref(&far_link), &with_paths("skiff"), false).unwrap();
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink() && fs::symlink_metadata(&far_link).unwrap().is_symlink());
     assert_eq!(fs::metadata(&paths[0]).unwrap().mode() & 0o777, 0o640);
     assert_eq!(names(&paths[0], "clusters"), ["prod", "skiff"]);
@@ -277,6 +284,19 @@ fn links_modes_and_the_link_itself_are_kept() {
     let circle = folder.path().join("circle");
     symlink("circle", &circle).unwrap();
     assert!(merge(&[circle], &entry("skiff"), false).is_err());
+}
+
+#[test]
+fn a_file_that_a_key_is_put_into_becomes_private() {
+    let (_folder, paths) = folder_with(OTHERS);
+    let mode = || fs::metadata(&paths[0]).unwrap().mode() & 0o777;
+    fs::set_permissions(&paths[0], fs::Permissions::from_mode(0o644)).unwrap();
+    merge(&paths, &entry("skiff"), false).unwrap();
+    assert_eq!(mode(), 0o600);
+    // What its owner decides about it afterwards stays.
+    fs::set_permissions(&paths[0], fs::Permissions::from_mode(0o640)).unwrap();
+    merge(&paths, &entry("skiff"), true).unwrap();
+    assert_eq!(mode(), 0o640);
 }
 
 #[test]

@@ -81,8 +81,12 @@ pub(super) fn edit(
     if after == before {
         return Ok(false);
     }
-    let text = after.render().map_err(|error| failed(io::Error::other(error)))?;
-    replace(&target, &text).map_err(failed)?;
+    let render = |document: &Document| document.render().map_err(|error| failed(io::Error::other(error)));
+    let text = render(&after)?;
+    let keys = |text: &str| text.matches("client-key-data:").count();
+    // A key is nobody else's to read, even if the file was so far.
+    let mode = if keys(&text) > keys(&render(&before)?) { 0o700 } else { 0o7777 };
+    replace(&target, &text, mode).map_err(failed)?;
     Ok(true)
 }
 
@@ -106,8 +110,9 @@ fn make_folder(folder: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
-/// Puts new content in place of old in one step, with the old one's owner and mode.
-fn replace(target: &Path, text: &str) -> io::Result<()> {
+/// Puts new content in place of old in one step, with the old one's owner, and of its mode what `mode`
+/// leaves.
+fn replace(target: &Path, text: &str, mode: u32) -> io::Result<()> {
     let old = match fs::metadata(target) {
         Ok(old) => Some(old),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -125,7 +130,7 @@ fn replace(target: &Path, text: &str) -> io::Result<()> {
         if (new.uid(), new.gid()) != (old.uid(), old.gid()) {
             fchown(file.as_file(), Some(old.uid()), Some(old.gid()))?;
         }
-        file.as_file().set_permissions(fs::Permissions::from_mode(old.mode() & 0o7777))?;
+        file.as_file().set_permissions(fs::Permissions::from_mode(old.mode() & mode))?;
     }
     file.as_file().sync_all()?;
     match file.persist(target) {

@@ -1,8 +1,8 @@
 //! The user's kubeconfig: entries of skiff's clusters beside everybody else's.
 //!
 //! Files are edited as trees, under the lock that kubectl honours, and replaced in one step. What is
-//! not skiff's stays: unknown fields, other entries, links, owners, modes. Comments do not survive,
-//! as with kubectl. Files that cannot be read as kubeconfig are left alone.
+//! not skiff's stays: unknown fields, other entries, links, owners, modes; but a file that a key
+//! is put into is its owner's alone from then on. Comments do not survive, as with kubectl. Files that cannot be read as kubeconfig are left alone.
 //!
 //! All functions block for the time of a few file operations, and up to 10 s while somebody else has
 //! the lock. `paths` are the files of `$KUBECONFIG`, in order; they need not exist.

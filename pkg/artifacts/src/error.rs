@@ -181,7 +181,7 @@ impl Diagnose for ArtifactError {
             Self::KeyringMissing { .. } => Reason::new(
                 "HOST_KEYRING_MISSING",
                 ExitCode::HOST_NOT_FOUND,
-                "Install the package `debian-archive-keyring`, or name a keyring with --debian-keyring FILE.",
+                "Install the package `debian-archive-keyring`.",
             ),
             Self::MirrorUnreachable { .. } => Reason::new(
                 "INET_MIRROR_UNAVAILABLE",

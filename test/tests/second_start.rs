@@ -121,5 +121,11 @@ fn changed_settings_are_applied_with_the_data_kept_or_refused_in_words() {
     let _ = start(&cluster, &["--dns-domain", "other.test"]).ok().says("--dns-domain other.test is left out");
     let _ = start(&cluster, &["--static-ip", "192.168.250.9"]).ok().says("--static-ip 192.168.250.9 is left out");
     assert_eq!(machine(&cluster), before);
+
+    // A flag that the API server does not know: told by its name, and forgotten by the next start.
+    let typo = ["--extra-config", "apiserver.no-such-flag=1", "--wait-timeout", "40s"];
+    let _ = start(&cluster, &typo).code(80).says("--no-such-flag");
+    let _ = start(&cluster, &[]).ok();
+    assert_eq!(max_pods().text(), "42");
     is_as_before(&cluster, &address);
 }

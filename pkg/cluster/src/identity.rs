@@ -1,7 +1,7 @@
 //! What makes a cluster itself: its authorities, keys and token. Made once, kept in the profile,
 //! so that a node that was removed by hand comes back as the node it was.
 
-use std::time::SystemTime;
+use std::{cell::Cell, time::SystemTime};
 
 use skiff_bootstrap::{
     BootstrapToken, ClusterConfig, Endpoint,
@@ -66,8 +66,18 @@ impl Identity {
         let name = &config.spec.name;
         // The last file that is written marks the set as whole.
         if read(store, name, "pki/complete")?.is_some() {
-            let file = |path: &str| read(store, name, &format!("pki/{path}")).ok().flatten();
-            return Ok(ClusterPki::from_files(file)?);
+            // A file that may not be read is not one that is missing.
+            let refused = Cell::new(None);
+            let pki = ClusterPki::from_files(|path| {
+                read(store, name, &format!("pki/{path}")).unwrap_or_else(|error| {
+                    refused.set(Some(error));
+                    None
+                })
+            });
+            return match refused.into_inner() {
+                Some(error) => Err(error),
+                None => Ok(pki?),
+            };
         }
         let pki = ClusterPki::generate(config, now)?;
         let files: Vec<_> = pki.to_files().into_iter().map(|file| (format!("pki/{}", file.path), file.text)).collect();

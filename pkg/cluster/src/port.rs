@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, SocketAddr, TcpListener},
 };
 
-use crate::{ClusterError, access::reachable};
+use crate::ClusterError;
 
 /// Below the range that kernels hand out for outgoing connections (32768 on Linux), so that a port
 /// of a stopped cluster is still free when it starts again.
@@ -21,7 +21,7 @@ pub(crate) fn free_port(listen: IpAddr, reserved: &mut BTreeSet<u16>) -> Result<
     for attempt in 0..TRIES {
         let offset = u16::try_from(random.hash_one(attempt) % span).unwrap_or_default();
         let port = RANGE.start + offset;
-        let unused = || TcpListener::bind(SocketAddr::new(reachable(listen), port)).is_ok();
+        let unused = || TcpListener::bind(SocketAddr::new(listen, port)).is_ok();
         if !reserved.contains(&port) && unused() {
             reserved.insert(port);
             return Ok(port);

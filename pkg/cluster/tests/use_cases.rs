@@ -259,6 +259,19 @@ async fn a_node_whose_certificates_are_about_to_end_is_made_anew() {
 }
 
 #[tokio::test]
+async fn a_key_that_cannot_be_read_is_not_taken_for_a_missing_one() {
+    let world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    let key = world.host.store.profile_dir(&name()).join("pki/ca.key");
+    std::fs::remove_file(&key).unwrap();
+    let error = start(&world.host, &world.images, request()).await.unwrap_err();
+    assert!(matches!(error, ClusterError::Bootstrap(_)), "{error}");
+    std::fs::create_dir(&key).unwrap();
+    let error = start(&world.host, &world.images, request()).await.unwrap_err();
+    assert!(matches!(error, ClusterError::Store(_)), "{error}");
+}
+
+#[tokio::test]
 async fn status_follows_the_machine() {
     let world = World::new();
     let missing = status(&world.host, &name()).await.unwrap_err();

@@ -38,7 +38,7 @@ impl DockerDriver {
         match error {
             EngineError::RequestTimeoutError => Error::Unresponsive { seconds: DEADLINE.as_secs() },
             EngineError::HyperLegacyError { .. } => {
-                Error::NotRunning { host: self.host.clone(), source: Box::new(error) }
+                Error::NotRunning { host: self.host.clone(), source: Box::new(failure::innermost(&error)) }
             }
             other => failure::engine("asking for its version")(other),
         }
@@ -81,6 +81,15 @@ mod tests {
             ..Default::default()
         };
         suitable(&version, &info).err().map(|error| error.reason().id)
+    }
+
+    #[tokio::test]
+    async fn an_engine_that_does_not_answer_is_told_in_the_systems_words() {
+        let unused = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let driver = DockerDriver::connect(Some(&format!("tcp://{unused}"))).await.unwrap();
+        let error = driver.capabilities().await.unwrap_err();
+        let told = skiff_report::chain(&error);
+        assert!(told.starts_with(&format!("docker is not running at tcp://{unused}: Connection refused")), "{told}");
     }
 
     #[test]

@@ -58,6 +58,15 @@ pub enum Error {
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// Docker answered before and does not any more.
+    #[error("docker went away while {doing}")]
+    Gone {
+        /// What was being done.
+        doing: String,
+        /// What the attempt to connect ended with.
+        #[source]
+        source: io::Error,
+    },
     /// This user may not talk to Docker.
     #[error("this user may not use the docker socket {socket}")]
     PermissionDenied {
@@ -253,7 +262,7 @@ impl Error {
                 ExitCode::PROVIDER_NOT_FOUND,
                 "Install Docker: `apt-get install docker.io` on Debian and Ubuntu, Docker Desktop on a Mac.",
             ),
-            Self::NotRunning { .. } => (
+            Self::NotRunning { .. } | Self::Gone { .. } => (
                 "PROVIDER_DOCKER_NOT_RUNNING",
                 ExitCode::PROVIDER_NOT_RUNNING,
                 "Start Docker: `sudo systemctl start docker`, or `sudo dockerd` where there is no systemd.",

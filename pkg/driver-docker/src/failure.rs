@@ -1,6 +1,6 @@
 //! What the Engine's refusals mean: the one place that reads its messages.
 
-use std::net::SocketAddr;
+use std::{error::Error as StdError, io, net::SocketAddr};
 
 use bollard::errors::Error as EngineError;
 use skiff_driver::NodeSpec;
@@ -21,6 +21,19 @@ fn message(error: &EngineError) -> String {
         EngineError::DockerResponseServerError { message, .. } => message.clone(),
         EngineError::DockerStreamError { error } => error.clone(),
         other => other.to_string(),
+    }
+}
+
+/// What is at the bottom of a failure to talk to the Engine: the layers above it only say that there
+/// was one.
+pub(crate) fn innermost(error: &EngineError) -> io::Error {
+    let mut last: &(dyn StdError + 'static) = error;
+    while let Some(cause) = last.source() {
+        last = cause;
+    }
+    match last.downcast_ref::<io::Error>() {
+        Some(error) => error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error),
+        None => io::Error::other(last.to_string()),
     }
 }
 
@@ -56,7 +69,7 @@ pub(crate) fn engine(doing: impl Into<String>) -> impl FnOnce(EngineError) -> Er
         let doing = doing.into();
         match &source {
             EngineError::HyperLegacyError { err } if err.is_connect() => {
-                Error::NotRunning { host: "its socket".to_owned(), source: Box::new(source) }
+                Error::Gone { doing, source: innermost(&source) }
             }
             _ if message(&source).contains("no space left on device") => {
                 Error::StorageFull { doing, source: Box::new(source) }

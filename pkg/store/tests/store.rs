@@ -260,8 +260,8 @@ async fn a_kill_at_any_moment_leaves_whole_files_and_no_lock() {
         let file = store.load(&name("dev")).unwrap().unwrap();
         if let Some(ports) = file.spec.ports {
             assert_eq!(ports.len(), 2000);
-            let round = ports[0].split(':').next();
-            assert!(ports.iter().all(|port| port.split(':').next() == round));
+            let round = ports[0].split(':').nth(1);
+            assert!(ports.iter().all(|port| port.split(':').nth(1) == round));
         }
         drop(lock);
         let left = files_below(store.home());

@@ -113,13 +113,26 @@ fn outlook(preview: &Preview, state: Option<MachineState>) -> Vec<String> {
     if preview.before == Before::Cluster {
         lines.extend(preview.changes.iter().map(|(key, change)| changed(key, change)));
     } else {
-        lines.extend(preview.settings.iter().map(|(key, value)| format!("  {key}: {value}")));
+        lines.extend(preview.settings.iter().map(|(key, value)| format!("  {}: {value}", flag(key))));
     }
     lines
 }
 
 fn changed(key: &str, (from, to): &(String, String)) -> String {
+    let key = flag(key);
     if from.is_empty() { format!("  {key}: {to}") } else { format!("  {key}: {to}, not {from}") }
+}
+
+/// A setting's name in files as its flag is called.
+fn flag(key: &str) -> String {
+    let mut flag = String::new();
+    for letter in key.chars() {
+        if letter.is_ascii_uppercase() {
+            flag.push('-');
+        }
+        flag.push(letter.to_ascii_lowercase());
+    }
+    flag
 }
 
 #[cfg(test)]
@@ -152,6 +165,12 @@ mod tests {
         };
         let (name, defaults) = ("dev".parse().unwrap(), SpecFile::default());
         preview(&store, StartRequest { name, given: spec(Some("4g")), defaults, options }).unwrap()
+    }
+
+    #[test]
+    fn settings_are_named_as_their_flags() {
+        let names = ["memory", "kubernetesVersion", "serviceClusterIpRange"].map(flag);
+        assert_eq!(names, ["memory", "kubernetes-version", "service-cluster-ip-range"]);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! What a start has to do: pure, from what is stored, what runs and what is asked.
 
-use skiff_config::{ClusterFile, ClusterName, ClusterSpec, KubeVersion, Phase, Problem, SpecFile, Status};
+use skiff_config::{
+    ClusterFile, ClusterName, ClusterSpec, KubeVersion, Phase, Problem, SpecFile, Status, format_bytes,
+};
 use skiff_driver::MachineState;
 
 use crate::ClusterError;
@@ -42,17 +44,32 @@ impl Wanted {
 /// A setting that decides the cluster's identity or data, so it is fixed once the cluster was made.
 struct Fixed {
     name: &'static str,
+    /// Its text.
     field: fn(&mut SpecFile) -> &mut Option<String>,
+    /// What it comes to: texts differ that mean the same.
+    value: fn(&ClusterSpec) -> String,
 }
 
 const FIXED: [Fixed; 6] = [
-    Fixed { name: "subnet", field: |spec| &mut spec.subnet },
-    Fixed { name: "static-ip", field: |spec| &mut spec.static_ip },
-    Fixed { name: "service-cluster-ip-range", field: |spec| &mut spec.service_cluster_ip_range },
-    Fixed { name: "pod-network-cidr", field: |spec| &mut spec.pod_network_cidr },
-    Fixed { name: "dns-domain", field: |spec| &mut spec.dns_domain },
-    Fixed { name: "disk-size", field: |spec| &mut spec.disk_size },
+    Fixed { name: "subnet", field: |file| &mut file.subnet, value: |spec| shown(spec.subnet.as_ref()) },
+    Fixed { name: "static-ip", field: |file| &mut file.static_ip, value: |spec| shown(spec.static_ip.as_ref()) },
+    Fixed {
+        name: "service-cluster-ip-range",
+        field: |file| &mut file.service_cluster_ip_range,
+        value: |spec| spec.service_cidr.to_string(),
+    },
+    Fixed {
+        name: "pod-network-cidr",
+        field: |file| &mut file.pod_network_cidr,
+        value: |spec| spec.pod_cidr.to_string(),
+    },
+    Fixed { name: "dns-domain", field: |file| &mut file.dns_domain, value: |spec| spec.dns_domain.clone() },
+    Fixed { name: "disk-size", field: |file| &mut file.disk_size, value: |spec| format_bytes(spec.disk_size) },
 ];
+
+fn shown(value: Option<&impl ToString>) -> String {
+    value.map_or_else(|| "none".to_owned(), ToString::to_string)
+}
 
 /// Lays what is asked over what is stored.
 ///
@@ -72,10 +89,10 @@ pub(crate) fn resolve(
     let old = stored.to_spec().map_err(settings)?;
     let mut file = stored;
     // What is asked must make sense by itself before parts of it are refused.
-    given.clone().over(file.spec.clone()).resolve(name.clone()).map_err(settings)?;
+    let asked = given.clone().over(file.spec.clone()).resolve(name.clone()).map_err(settings)?;
     let mut given = given;
     let previous = Some(file.spec.clone());
-    let refused = refuse_fixed(&mut given, &mut file.spec);
+    let refused = refuse_fixed(&mut given, &asked, &made(&old, &file.status));
     file.spec = given.over(file.spec);
     let spec = file.to_spec().map_err(settings)?;
     check_driver(&file.status, &spec)?;
@@ -83,18 +100,24 @@ pub(crate) fn resolve(
     Ok(Wanted { file, spec, refused, previous })
 }
 
-/// Takes out of `given` what differs from a fixed setting.
-fn refuse_fixed(given: &mut SpecFile, stored: &mut SpecFile) -> Vec<Refused> {
+/// Takes the fixed settings out of `given`, and tells those that would change what was `made`.
+fn refuse_fixed(given: &mut SpecFile, asked: &ClusterSpec, made: &ClusterSpec) -> Vec<Refused> {
     let mut refused = Vec::new();
-    for fixed in FIXED {
-        let kept = (fixed.field)(stored).clone();
-        let wanted = (fixed.field)(given);
-        if let Some(text) = wanted.take_if(|text| kept.as_ref() != Some(text)) {
-            let kept = kept.unwrap_or_else(|| "what skiff chose when it was made".to_owned());
-            refused.push(Refused { setting: fixed.name, wanted: text, kept });
+    for Fixed { name, field, value } in FIXED {
+        let kept = value(made);
+        if let Some(wanted) = field(given).take()
+            && value(asked) != kept
+        {
+            refused.push(Refused { setting: name, wanted, kept });
         }
     }
     refused
+}
+
+/// What a cluster was made with, skiff's own choices included.
+fn made(asked: &ClusterSpec, status: &Status) -> ClusterSpec {
+    let address = status.nodes.first().map(|node| node.address);
+    ClusterSpec { subnet: status.subnet.or(asked.subnet), static_ip: address.or(asked.static_ip), ..asked.clone() }
 }
 
 fn check_driver(status: &Status, spec: &ClusterSpec) -> Result<(), ClusterError> {

@@ -65,11 +65,25 @@ fn fixed_settings_stay_and_are_told() {
 
 #[test]
 fn the_same_value_for_a_fixed_setting_is_no_change() {
-    let stored = created(|spec| spec.subnet = some("192.168.77.0/24"));
-    let given = spec(|spec| spec.subnet = some("192.168.77.0/24"));
+    let mut stored = created(|spec| spec.disk_size = some("20g"));
+    stored.status.subnet = Some("192.168.77.0/24".parse().unwrap());
+    let given = spec(|spec| {
+        spec.subnet = some("192.168.77.0/24");
+        spec.dns_domain = some("cluster.local");
+        spec.disk_size = some("20480m");
+    });
+    let wanted = resolve(&name(), Some(stored.clone()), given, SpecFile::default()).unwrap();
+    assert_eq!(wanted.refused, []);
+    assert_eq!(wanted.file, stored);
+}
+
+#[test]
+fn what_skiff_chose_is_told_when_it_stays() {
+    let mut stored = created(|_| {});
+    stored.status.subnet = Some("192.168.77.0/24".parse().unwrap());
+    let given = spec(|spec| spec.subnet = some("192.168.78.0/24"));
     let wanted = resolve(&name(), Some(stored), given, SpecFile::default()).unwrap();
-    assert!(wanted.refused.is_empty());
-    assert_eq!(wanted.file.spec.subnet.as_deref(), Some("192.168.77.0/24"));
+    assert_eq!(wanted.refused[0].kept, "192.168.77.0/24");
 }
 
 #[test]

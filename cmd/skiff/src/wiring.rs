@@ -43,8 +43,10 @@ impl Context {
         // A damaged profile is the use case's to tell; here it only means that nothing is known.
         let stored = store.load(&self.cluster).ok().flatten().and_then(|file| file.status.driver);
         let driver = stored.unwrap_or_else(|| driver.to_owned());
+        let (driver, capabilities) = open(&driver, &self.providers()).await?;
         Ok(Host {
-            driver: open(&driver, &self.providers()).await?,
+            driver,
+            capabilities,
             connect: SshConnector,
             api: KubeConnector,
             store,

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use skiff_config::{ClusterFile, ClusterName, KubeVersion};
-use skiff_driver::NodeImage;
+use skiff_driver::{Capabilities, NodeImage};
 use skiff_report::{Diagnose, Reporter};
 use skiff_store::{Lock, Owner, Store};
 
@@ -42,6 +42,8 @@ pub trait ImageSource: Send + Sync {
 pub struct Host<D, C, K> {
     /// The machines.
     pub driver: D,
+    /// What the driver can do, where somebody has asked it already.
+    pub capabilities: Option<Capabilities>,
     /// The way to run commands on them.
     pub connect: C,
     /// The way to a cluster's API.

@@ -183,17 +183,18 @@ pub async fn choose(name: &str, providers: &Providers) -> Result<Choice, SelectE
 }
 
 /// The driver of that name, unchecked: for what the driver has made already, and for who checks it
-/// anyway. For [`AUTO`] the first that works.
+/// anyway. For [`AUTO`] the first that works, and what it can do, which had to be found out.
 ///
 /// # Errors
 /// When there is no such driver, or it cannot be reached.
-pub async fn open(name: &str, providers: &Providers) -> Result<AnyDriver, SelectError> {
+pub async fn open(name: &str, providers: &Providers) -> Result<(AnyDriver, Option<Capabilities>), SelectError> {
     if name == AUTO {
-        return Ok(choose_first(providers).await?.driver);
+        let Choice { driver, capabilities, .. } = choose_first(providers).await?;
+        return Ok((driver, Some(capabilities)));
     }
     match parse(name)? {
         kind @ DriverKind::Docker => match DockerDriver::connect(providers.docker_host.as_deref()).await {
-            Ok(driver) => Ok(AnyDriver::Docker(driver)),
+            Ok(driver) => Ok((AnyDriver::Docker(driver), None)),
             Err(error) => Err(SelectError::Unusable { kind, source: error.into() }),
         },
         kind @ (DriverKind::Qemu | DriverKind::Hyperkit) => Err(SelectError::NotInThisBuild { kind }),

@@ -59,7 +59,10 @@ where
     }
 
     reporter.step(Step::SelectingDriver, &format!("Using the {} driver", host.driver.kind()));
-    let capabilities = watch.time("driver/check", host.driver.check()).await.map_err(driver_error)?;
+    let capabilities = match host.capabilities {
+        Some(known) => known,
+        None => watch.time("driver/check", host.driver.check()).await.map_err(driver_error)?,
+    };
     // What this host cannot give is told before anything is made.
     node_spec::resources(&wanted.spec, None, &capabilities)?;
     images.key(&wanted.spec.kubernetes_version).await.map_err(image_error)?;

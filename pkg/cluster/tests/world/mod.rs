@@ -53,6 +53,7 @@ impl World {
         fs::write(&rootfs, b"").unwrap();
         let host = Host {
             driver: FakeDriver::default(),
+            capabilities: None,
             connect: FakeConnect::default(),
             api: FakeApi::default(),
             store: Store::open(folder.path().join("home")).unwrap(),

@@ -94,7 +94,7 @@ impl<'a> Apt<'a> {
     }
 
     async fn run(&self, journal: &mut Journal<'_>, job: Job) -> Result<(), ArtifactError> {
-        journal.run(job, |_| None).await?.map_err(|failure| explain(failure, self.mirror.uri()))
+        journal.run(job, |_| None).await?.map_err(|failure| explain(failure, &self.mirror.shown()))
     }
 }
 

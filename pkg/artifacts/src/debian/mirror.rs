@@ -58,9 +58,13 @@ impl Mirror {
         Ok(Self { archives, keyring, proxies: proxies(&ask(&["apt-config", "dump"]).await) })
     }
 
-    /// The address of the release itself.
-    pub(crate) fn uri(&self) -> &str {
-        self.archives.first().map_or("", |archive| &archive.uri)
+    /// The address of the release itself, for people: without a user's name and password.
+    pub(crate) fn shown(&self) -> String {
+        let uri = self.archives.first().map_or("", |archive| &archive.uri);
+        let Some((scheme, rest)) = uri.split_once("://") else { return uri.to_owned() };
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        format!("{scheme}://{host}{path}")
     }
 
     /// Host and port to try a connection to; `None` where apt reaches the mirror in another way.
@@ -68,14 +72,14 @@ impl Mirror {
         if !self.proxies.is_empty() {
             return None;
         }
-        let (scheme, rest) = self.uri().split_once("://")?;
+        let uri = self.shown();
+        let (scheme, rest) = uri.split_once("://")?;
         let default = match scheme {
             "http" => 80,
             "https" => 443,
             _ => return None,
         };
-        let authority = rest.split('/').next()?;
-        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        let host = rest.split('/').next()?;
         match host.rsplit_once(':') {
             Some((name, port)) if !name.contains(':') => Some((name.to_owned(), port.parse().ok()?)),
             _ => Some((host.to_owned(), default)),
@@ -220,6 +224,8 @@ mod tests {
         };
         assert_eq!(mirror("http://m.test/debian").address(), Some(("m.test".to_owned(), 80)));
         assert_eq!(mirror("https://u:p@m.test:8443/debian").address(), Some(("m.test".to_owned(), 8443)));
+        assert_eq!(mirror("https://u:p@m.test:8443/debian").shown(), "https://m.test:8443/debian");
+        assert_eq!(mirror("http://m.test/@debian").shown(), "http://m.test/@debian");
         assert_eq!(mirror("file:///srv/debian").address(), None);
         assert_eq!(mirror("mirror+file:///etc/apt/mirrors").address(), None);
     }

@@ -134,7 +134,7 @@ impl ArtifactSource for DebianSource {
         match mirror.address() {
             Some((host, port)) if !official::probe(&host, port, CONNECT_LIMIT).await => {
                 let detail = format!("{host}:{port} accepts no connection within {} s", CONNECT_LIMIT.as_secs());
-                Err(ArtifactError::MirrorUnreachable { mirror: mirror.uri().to_owned(), detail })
+                Err(ArtifactError::MirrorUnreachable { mirror: mirror.shown(), detail })
             }
             _ => Ok(()),
         }

@@ -34,7 +34,7 @@ pub(super) async fn make(part: &Path, mirror: &Mirror, journal: &mut Journal<'_>
         seen += f64::from(u8::from(line.starts_with("I: ")));
         Some(f64::min(seen / STEPS, 0.99))
     });
-    result.await?.map_err(|failure| explain(failure, mirror.uri()))
+    result.await?.map_err(|failure| explain(failure, &mirror.shown()))
 }
 
 const STAGE: &str = "installing Debian packages for the node image";

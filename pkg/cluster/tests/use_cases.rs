@@ -279,6 +279,15 @@ async fn a_key_that_cannot_be_read_is_not_taken_for_a_missing_one() {
 }
 
 #[tokio::test]
+async fn all_waits_of_a_start_share_one_deadline() {
+    let world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    let patience = world.host.api.patience.lock().unwrap().clone();
+    assert_eq!(patience.len(), 2);
+    assert!(patience[1] < patience[0] && patience[0] < options().wait_timeout, "{patience:?}");
+}
+
+#[tokio::test]
 async fn status_follows_the_machine() {
     let world = World::new();
     let missing = status(&world.host, &name()).await.unwrap_err();

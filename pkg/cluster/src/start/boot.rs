@@ -46,15 +46,15 @@ where
         reporter.step(Step::BootingControlPlane, "Booting the control plane");
         let printed = self.watch.time("kubeadm/start", kubeadm::start_control_plane(&runner, config, node)).await;
         self.log(config, printed)?;
-        let companions = async { self.log(config, kubeadm::start_companions(&runner, config, node).await) };
-        tokio::try_join!(self.api_ready(provisioned, wanted, api, Some(&runner)), companions)?;
+        let manager = async { self.log(config, kubeadm::start_controller_manager(&runner, config, node).await) };
+        tokio::try_join!(self.api_ready(provisioned, wanted, api, Some(&runner)), manager)?;
 
         reporter.step(Step::ConfiguringRbac, "Applying cluster DNS and storage");
         let finish = async {
             let printed = self.watch.time("kubeadm/finish", kubeadm::finish_control_plane(&runner, config, node)).await;
             self.log(config, printed)
         };
-        let cidr = api.assign_pod_cidr(node.name.as_str(), node.pod_cidr, self.options.wait_timeout);
+        let cidr = api.assign_pod_cidr(node.name.as_str(), node.pod_cidr, provisioned.patience());
         let cidr = async { self.watch.time("api/pod-cidr", cidr).await.map_err(api_error) };
         tokio::try_join!(finish, self.apply_parts(provisioned, wanted, api), cidr)?;
         Ok(())
@@ -73,7 +73,7 @@ where
             _ => self.images.agent_image().map_err(image_error)?,
         };
         let manifests = manifests::system(&wanted.spec, &provisioned.identity.config.endpoint, &agent);
-        let apply = api.apply(&manifests, self.options.wait_timeout);
+        let apply = api.apply(&manifests, provisioned.patience());
         self.watch.time("api/apply", apply).await.map_err(api_error)
     }
 
@@ -92,7 +92,7 @@ where
         api: &K::Api,
         runner: Option<&R>,
     ) -> Result<(), ClusterError> {
-        let patience = self.options.wait_timeout;
+        let patience = provisioned.patience();
         let Err(error) = self.watch.time("api/ready", api.ready(patience)).await else { return Ok(()) };
         let cause = match runner {
             Some(runner) => kubeadm::explain(runner).await,

@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeSet,
-    time::{Duration, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use skiff_bootstrap::Endpoint;
@@ -29,6 +29,8 @@ use crate::{
 pub(super) struct Provisioned {
     /// What had to be done to get there.
     pub(super) action: NodeAction,
+    /// When the user's patience ends. It begins when the machine runs: making it has no such limit.
+    deadline: Instant,
     /// When the machine was started, if it was.
     pub(super) started: Option<SystemTime>,
     /// The cluster's secrets and settings.
@@ -45,6 +47,11 @@ impl Provisioned {
         for record in file.status.nodes.iter_mut().filter(|record| record.name == self.plan.spec.name) {
             record.applied.clone_from(&self.plan.fingerprint);
         }
+    }
+
+    /// What is left of the user's patience.
+    pub(super) fn patience(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
     }
 
     /// True if kubeadm has to run.
@@ -107,7 +114,8 @@ where
         }
         let started = (action != NodeAction::Keep).then(SystemTime::now);
         self.act(action, &plan).await?;
-        Ok(Provisioned { action, started, identity, plan, host_key: node_identity.host_key_public })
+        let deadline = Instant::now() + self.options.wait_timeout;
+        Ok(Provisioned { action, deadline, started, identity, plan, host_key: node_identity.host_key_public })
     }
 
     async fn network(&self, wanted: &mut Wanted) -> Result<NodeNetwork, ClusterError> {

@@ -1,6 +1,6 @@
 //! The end of a start: not "the API server answers" but "your pods run and find each other".
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use skiff_driver::{Driver, NodeImages};
 use skiff_kubeapi::Condition;
@@ -25,15 +25,22 @@ where
         let reporter = &*self.host.reporter;
         reporter.step(Step::VerifyingKubernetes, "Waiting until the cluster is usable");
         let wanted = |what: WaitFor| self.options.wait.contains(&what);
-        let since = provisioned.started;
+        let (since, patience) = (provisioned.started, provisioned.patience());
         let ready = Condition::NodeReady(provisioned.plan.spec.name.to_string());
         let ready_wanted = wanted(WaitFor::NodeReady) || wanted(WaitFor::Kubelet);
         let account = wanted(WaitFor::DefaultServiceAccount);
         tokio::try_join!(
-            self.condition("wait/node-ready", ready_wanted, ready, since, api),
-            self.condition("wait/service-account", account, Condition::DefaultServiceAccount, None, api),
-            self.condition("wait/system-pods", wanted(WaitFor::SystemPods), Condition::SystemPods, since, api),
-            self.dns(wanted(WaitFor::Dns), api),
+            self.condition("wait/node-ready", ready_wanted, ready, since, patience, api),
+            self.condition("wait/service-account", account, Condition::DefaultServiceAccount, None, patience, api),
+            self.condition(
+                "wait/system-pods",
+                wanted(WaitFor::SystemPods),
+                Condition::SystemPods,
+                since,
+                patience,
+                api
+            ),
+            self.dns(wanted(WaitFor::Dns), patience, api),
         )?;
         Ok(())
     }
@@ -44,21 +51,21 @@ where
         wanted: bool,
         condition: Condition,
         since: Option<SystemTime>,
+        patience: Duration,
         api: &K::Api,
     ) -> Result<(), ClusterError> {
         if !wanted {
             return Ok(());
         }
-        let wait = api.wait(&condition, since, self.options.wait_timeout);
+        let wait = api.wait(&condition, since, patience);
         self.watch.time(phase, wait).await.map_err(api_error)
     }
 
     /// Looks up a service name from inside a pod, through the cluster's DNS service.
-    async fn dns(&self, wanted: bool, api: &K::Api) -> Result<(), ClusterError> {
+    async fn dns(&self, wanted: bool, patience: Duration, api: &K::Api) -> Result<(), ClusterError> {
         if !wanted {
             return Ok(());
         }
-        let patience = self.options.wait_timeout;
         let seconds = patience.as_secs().to_string();
         let lookup = ["/skiff-agent", "lookup", "kubernetes.default", "--wait", &seconds];
         let answer = self.watch.time("wait/dns", api.run_in_pod(LOOKUP_POD, &lookup, patience)).await;

@@ -129,6 +129,8 @@ impl Runner for FakeConnect {
 #[derive(Default, Clone)]
 pub(crate) struct FakeApi {
     applied: Arc<Mutex<Vec<String>>>,
+    /// How long waits were given: the first and the last of a start.
+    pub(crate) patience: Arc<Mutex<Vec<Duration>>>,
 }
 
 impl ConnectApi for FakeApi {
@@ -142,7 +144,8 @@ impl ConnectApi for FakeApi {
 impl Api for FakeApi {
     type Error = Infallible;
 
-    async fn ready(&self, _: Duration) -> Result<(), Infallible> {
+    async fn ready(&self, patience: Duration) -> Result<(), Infallible> {
+        self.patience.lock().unwrap().push(patience);
         Ok(())
     }
 
@@ -163,7 +166,8 @@ impl Api for FakeApi {
         Ok(())
     }
 
-    async fn run_in_pod(&self, _: &str, _: &[&str], _: Duration) -> Result<(i32, String), Infallible> {
+    async fn run_in_pod(&self, _: &str, _: &[&str], patience: Duration) -> Result<(i32, String), Infallible> {
+        self.patience.lock().unwrap().push(patience);
         Ok((0, String::new()))
     }
 }

@@ -106,11 +106,13 @@ pub(crate) fn doing(events: &[String], at_work: bool, now: Timestamp) -> Option<
     let at: Timestamp = event["time"].as_str()?.parse().ok()?;
     let data = |key: &str| event["data"][key].as_str().unwrap_or_default().to_owned();
     let name = data("name");
+    // A log is that of one command, and deleting a cluster stops its nodes.
+    let deleting = events.iter().any(|line| line.contains(r#""name":"Deleting""#));
     let code = match (event["type"].as_str()?, name.as_str()) {
         ("dev.skiff.error", _) => (data("exitcode") == "26" && now.duration_since(at) < RECENT).then_some(507)?,
         (_, "Done") => return None,
+        _ if deleting => at_work.then_some(120)?,
         (_, "Stopping" | "PowerOff") => at_work.then_some(110)?,
-        (_, "Deleting") => at_work.then_some(120)?,
         _ => at_work.then_some(100)?,
     };
     Some(Doing { code, step: name, detail: data("message") })
@@ -168,6 +170,16 @@ mod tests {
         assert_eq!(place.store.events(&place.name).unwrap().len(), 3);
         place.journal().step(Step::SelectingDriver, "again");
         assert_eq!(place.store.events(&place.name).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_cluster_whose_nodes_are_stopped_to_be_deleted_is_being_deleted() {
+        let place = Place::with_cluster();
+        let journal = place.journal();
+        for name in ["Deleting", "Stopping"] {
+            journal.report(Event::Stage { number: 0, total: 3, name, message: String::new() });
+            assert_eq!(place.doing(), Some(120), "{name}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::{
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     process,
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
@@ -27,8 +27,6 @@ pub struct Owner {
     pub pid: u32,
     /// What it does, as its user would say it, e.g. `skiff start`.
     pub command: String,
-    /// Since when it holds the lock.
-    pub since: SystemTime,
     /// With the process id, the identity of the process.
     started: Option<u64>,
 }
@@ -36,7 +34,7 @@ pub struct Owner {
 impl Owner {
     fn me(command: &str) -> Self {
         let pid = process::id();
-        Self { pid, command: command.to_owned(), since: SystemTime::now(), started: start_time(pid) }
+        Self { pid, command: command.to_owned(), started: start_time(pid) }
     }
 
     /// False for what a process wrote that is gone: the lock itself went with it.

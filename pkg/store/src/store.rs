@@ -87,15 +87,6 @@ impl Store {
         self.locks_dir().join(format!("profile-{name}"))
     }
 
-    /// Takes the lock of something that clusters share, e.g. the building of a node image. `what` is
-    /// a file name.
-    ///
-    /// # Errors
-    /// When the lock's file cannot be used.
-    pub async fn lock_shared(&self, what: &str, command: &str, on_wait: impl Fn(&Owner)) -> Result<Lock, StoreError> {
-        Lock::take(self.locks_dir().join(format!("shared-{what}")), command, on_wait).await
-    }
-
     fn settings_path(&self) -> PathBuf {
         self.config_dir().join("config.yaml")
     }

@@ -151,8 +151,8 @@ impl ArtifactSource for DebianSource {
         if let Some(set) = Self::open(&build).await? {
             return Ok(set);
         }
-        tools::check(&TOOLS).await?;
-        sandbox::check().await?;
+        // A mirror that does not answer is told in seconds; apt would try for minutes.
+        self.check(version).await?;
         let mirror = if build.has_sources() { None } else { Some(self.mirror().await?) };
         build.run(mirror.as_ref(), reporter).await?;
         ArtifactSet::sealed(&build.set())

@@ -14,12 +14,14 @@ use crate::{BootstrapError, ClusterConfig, KUBEADM_CONFIG, NodeConfig, diagnose,
 /// Phases that only write files and start the kubelet, in kubeadm's own order but for the kubelet,
 /// which comes last: it then finds its static pods at once instead of at its next look.
 const BEFORE_API: [&str; 3] = ["etcd local", "control-plane apiserver", "kubelet-start"];
-/// Parts of the control plane that only wait while the API server starts. Started with it they take
-/// processor time from it, and then wait longer and longer between their attempts to reach it.
-const COMPANIONS: [&str; 2] = ["control-plane controller-manager", "control-plane scheduler"];
-/// Phases that talk to the API server; none needs another's result.
-const AFTER_API: [&str; 4] = [KUBE_PROXY, "upload-config all", "mark-control-plane", "bootstrap-token"];
-/// The one phase that pods wait for.
+/// Asks for the API server once a second until it is there: started a little before that, it loses
+/// nothing and takes no processor time from it.
+const CONTROLLER_MANAGER: &str = "control-plane controller-manager";
+/// Phases for when the API server is ready; none needs another's result.
+const AFTER_API: [&str; 5] = [SCHEDULER, KUBE_PROXY, "upload-config all", "mark-control-plane", "bootstrap-token"];
+/// Turned away by an API server that is not ready, it comes back later and later; so it starts then.
+const SCHEDULER: &str = "control-plane scheduler";
+/// Pods reach services through it.
 const KUBE_PROXY: &str = "addon kube-proxy";
 
 /// How long one phase may take on a slow host: some restart the kubelet or wait for the node.
@@ -40,24 +42,24 @@ pub async fn start_control_plane<R: Runner>(
     run(runner, "kubeadm init", &script).await
 }
 
-/// Writes the manifests of the control plane's other parts as soon as the API server listens, which
-/// is a little before it is ready: they start in that time. Returns what kubeadm printed. May run again.
+/// Writes the controller manager's manifest as soon as the API server listens, which is a little
+/// before it is ready. Returns what kubeadm printed. May run again.
 ///
 /// # Errors
 /// As for [`start_control_plane`].
-pub async fn start_companions<R: Runner>(
+pub async fn start_controller_manager<R: Runner>(
     runner: &R,
     cluster: &ClusterConfig,
     node: &NodeConfig,
 ) -> Result<String, BootstrapError> {
     let port = cluster.spec.apiserver.port;
-    // An API server that never listens is somebody else's to tell: the manifests are written all the same.
+    // An API server that never listens is somebody else's to tell: the manifest is written all the same.
     let wait = format!("for _ in $(seq 1200); do ss -Hltn 'sport = :{port}' | grep -q . && break; sleep 0.05; done");
-    let phases = wanted(&COMPANIONS, cluster, node).map(phase);
+    let phases = wanted(&[CONTROLLER_MANAGER], cluster, node).map(phase);
     run(runner, "kubeadm init", &[wait].into_iter().chain(phases).collect::<Vec<_>>().join("\n")).await
 }
 
-/// Does what needs the API server: configuration in the cluster, labels, join tokens, kube-proxy.
+/// Does what needs the API server: scheduler, kube-proxy, configuration in the cluster, labels, join tokens.
 /// Returns what kubeadm printed. May run again.
 ///
 /// # Errors
@@ -70,7 +72,7 @@ pub async fn finish_control_plane<R: Runner>(
     let phases = wanted(&AFTER_API, cluster, node);
     let runs = phases.map(|name| async move {
         // On few processors the others must not hold up the pods that start meanwhile.
-        let nice = if name == KUBE_PROXY { "" } else { "nice -n 19 " };
+        let nice = if [SCHEDULER, KUBE_PROXY].contains(&name) { "" } else { "nice -n 19 " };
         run(runner, &format!("kubeadm init phase {name}"), &format!("{nice}{}", phase(name))).await
     });
     let printed = futures_util::future::try_join_all(runs).await?;

@@ -36,10 +36,10 @@ async fn the_kubelet_starts_after_its_manifests_are_written() {
 }
 
 #[tokio::test]
-async fn companions_start_when_the_api_server_listens() {
+async fn the_controller_manager_starts_when_the_api_server_listens() {
     let (cluster, node) = cluster(&[]);
     let runner = FakeRunner::default();
-    start_companions(&runner, &cluster, &node).await.unwrap();
+    start_controller_manager(&runner, &cluster, &node).await.unwrap();
     let script = &lines(&runner)[0];
     assert!(script.find(":8443").unwrap() < script.find("control-plane controller-manager").unwrap(), "{script}");
 }

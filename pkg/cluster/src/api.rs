@@ -23,6 +23,10 @@ pub trait Api: Send + Sync {
     /// What can go wrong.
     type Error: Diagnose;
 
+    /// Waits until the API server answers at all, which it does before it is ready. False if it did not
+    /// while `patience` lasted.
+    fn serving(&self, patience: Duration) -> impl Future<Output = bool> + Send;
+
     /// Waits until the API server says that it is ready.
     ///
     /// # Errors

@@ -22,6 +22,10 @@ impl ConnectApi for KubeConnector {
 impl Api for Client {
     type Error = KubeError;
 
+    async fn serving(&self, patience: Duration) -> bool {
+        self.wait_serving(patience).await
+    }
+
     async fn ready(&self, patience: Duration) -> Result<(), KubeError> {
         self.wait_ready(patience).await
     }

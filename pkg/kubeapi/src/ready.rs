@@ -49,6 +49,19 @@ impl Client {
         }
     }
 
+    /// Waits until the API server answers at all, which it does before it is ready. False if it did not
+    /// while `patience` lasted; [`wait_ready`](Self::wait_ready) tells why.
+    pub async fn wait_serving(&self, patience: Duration) -> bool {
+        let deadline = Deadline::after(patience);
+        while deadline.left() > STEP {
+            match deadline.limit(ONE_ANSWER, self.get_text(READYZ)).await {
+                Ok(_) | Err(Trouble::Answer { .. }) => return true,
+                Err(_) => deadline.rest(STEP).await,
+            }
+        }
+        false
+    }
+
     /// The version of Kubernetes, e.g. `v1.20.2`.
     ///
     /// # Errors

@@ -17,10 +17,11 @@ const BEFORE_API: [&str; 3] = ["etcd local", "control-plane apiserver", "kubelet
 /// Asks for the API server once a second until it is there: started a little before that, it loses
 /// nothing and takes no processor time from it.
 const CONTROLLER_MANAGER: &str = "control-plane controller-manager";
-/// Phases for when the API server is ready; none needs another's result.
-const AFTER_API: [&str; 5] = [SCHEDULER, KUBE_PROXY, "upload-config all", "mark-control-plane", "bootstrap-token"];
-/// Turned away by an API server that is not ready, it comes back later and later; so it starts then.
+/// Turned away by an API server that is not ready, it comes back later and later. So it begins to
+/// start when the server answers; by the time it has its own question, the server is ready or nearly so.
 const SCHEDULER: &str = "control-plane scheduler";
+/// Phases for when the API server is ready; none needs another's result.
+const AFTER_API: [&str; 4] = [KUBE_PROXY, "upload-config all", "mark-control-plane", "bootstrap-token"];
 /// Pods reach services through it.
 const KUBE_PROXY: &str = "addon kube-proxy";
 
@@ -59,7 +60,21 @@ pub async fn start_controller_manager<R: Runner>(
     run(runner, "kubeadm init", &[wait].into_iter().chain(phases).collect::<Vec<_>>().join("\n")).await
 }
 
-/// Does what needs the API server: scheduler, kube-proxy, configuration in the cluster, labels, join tokens.
+/// Writes the scheduler's manifest: to be called when the API server begins to answer. Returns what
+/// kubeadm printed. May run again.
+///
+/// # Errors
+/// As for [`start_control_plane`].
+pub async fn start_scheduler<R: Runner>(
+    runner: &R,
+    cluster: &ClusterConfig,
+    node: &NodeConfig,
+) -> Result<String, BootstrapError> {
+    let phases = wanted(&[SCHEDULER], cluster, node).map(phase).collect::<Vec<_>>();
+    run(runner, "kubeadm init", &phases.join("\n")).await
+}
+
+/// Does what needs the API server: kube-proxy, configuration in the cluster, labels, join tokens.
 /// Returns what kubeadm printed. May run again.
 ///
 /// # Errors
@@ -72,7 +87,7 @@ pub async fn finish_control_plane<R: Runner>(
     let phases = wanted(&AFTER_API, cluster, node);
     let runs = phases.map(|name| async move {
         // On few processors the others must not hold up the pods that start meanwhile.
-        let nice = if [SCHEDULER, KUBE_PROXY].contains(&name) { "" } else { "nice -n 19 " };
+        let nice = if name == KUBE_PROXY { "" } else { "nice -n 19 " };
         run(runner, &format!("kubeadm init phase {name}"), &format!("{nice}{}", phase(name))).await
     });
     let printed = futures_util::future::try_join_all(runs).await?;

@@ -47,7 +47,14 @@ where
         let printed = self.watch.time("kubeadm/start", kubeadm::start_control_plane(&runner, config, node)).await;
         self.log(config, printed)?;
         let manager = async { self.log(config, kubeadm::start_controller_manager(&runner, config, node).await) };
-        tokio::try_join!(self.api_ready(provisioned, wanted, api, Some(&runner)), manager)?;
+        let scheduler = async {
+            // An API server that never answers is told by the wait for its readiness.
+            if api.serving(provisioned.patience()).await {
+                self.log(config, kubeadm::start_scheduler(&runner, config, node).await)?;
+            }
+            Ok(())
+        };
+        tokio::try_join!(self.api_ready(provisioned, wanted, api, Some(&runner)), manager, scheduler)?;
 
         reporter.step(Step::ConfiguringRbac, "Applying cluster DNS and storage");
         let finish = async {

@@ -144,6 +144,10 @@ impl ConnectApi for FakeApi {
 impl Api for FakeApi {
     type Error = Infallible;
 
+    async fn serving(&self, _: Duration) -> bool {
+        true
+    }
+
     async fn ready(&self, patience: Duration) -> Result<(), Infallible> {
         self.patience.lock().unwrap().push(patience);
         Ok(())

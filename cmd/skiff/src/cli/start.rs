@@ -202,6 +202,8 @@ fn check(context: &Context, request: &StartRequest) -> Result<Preview, Failure> 
             let driver = driver.map(|failure| format!("--driver: {}", failure.message));
             Err(Failure::from(error).with_details(driver))
         }
+        // A cluster that exists has a driver already: what is wrong with another one is not the point.
+        (Err(error @ ClusterError::DriverMismatch { .. }), _) => Err(error.into()),
         (_, Some(driver)) => Err(driver),
         (Err(error), None) => Err(error.into()),
     }

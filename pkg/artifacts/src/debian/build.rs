@@ -78,7 +78,6 @@ impl Build {
 
     /// Runs the missing stages. The caller holds the lock.
     pub(super) async fn run(&self, mirror: Option<&Mirror>, reporter: &dyn Reporter) -> Result<(), ArtifactError> {
-        self.cache.require_space(self.missing_space())?;
         let log = self.cache.path("logs").join(format!("kubernetes-{}.log", self.version));
         let mut journal = Journal::begin(log, reporter)?;
         reporter.info(&format!(
@@ -99,6 +98,11 @@ impl Build {
             cache::remove_siblings(&current)?;
         }
         Ok(())
+    }
+
+    /// Fails if the disk has no room for the stages that are missing.
+    pub(super) fn require_space(&self) -> Result<(), ArtifactError> {
+        self.cache.require_space(self.missing_space())
     }
 
     fn missing_space(&self) -> u64 {

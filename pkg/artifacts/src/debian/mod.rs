@@ -127,6 +127,7 @@ impl ArtifactSource for DebianSource {
         let build = self.build(version)?;
         tools::check(&TOOLS).await?;
         sandbox::check().await?;
+        build.require_space()?;
         if build.has_sources() {
             return Ok(());
         }

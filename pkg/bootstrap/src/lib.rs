@@ -1,6 +1,6 @@
 //! kubeadm: configuration, certificates, init and join over a Runner.
 //!
-//! Most of this crate is pure. [`ClusterConfig`] and [`NodeConfig`] go in; [`node_files`] gives all
+//! Most of this crate is pure. [`ClusterConfig`] and [`NodeConfig`] go in; [`node_files()`] gives all
 //! that a node must hold before its first start: certificates ([`pki`]), kubeconfigs
 //! ([`kubeconfig`]), kubeadm's configuration for the cluster's Kubernetes version ([`render`]) and
 //! the pod network ([`cni`]). [`diagnose`] tells from kubeadm's output and a node's logs why it

@@ -4,7 +4,7 @@
 //! address and a few files, and tells where its sshd and API server answer. Everything after that
 //! is the same for containers and virtual machines.
 //!
-//! With the feature `testing`, [`FakeDriver`] keeps nodes in memory and [`contract`] holds the suite
+//! With the feature `testing`, `FakeDriver` keeps nodes in memory and `contract` holds the suite
 //! that every driver passes, the fake included.
 
 #[cfg(any(test, feature = "testing"))]

@@ -27,7 +27,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     write_all([(path.to_owned(), bytes)])
 }
 
-/// Writes files as [`write`] does, one whole file after the other in the order given. All are
+/// Writes files as [`write()`] does, one whole file after the other in the order given. All are
 /// synced before the first gets its name, which costs about as much as syncing one.
 pub(crate) fn write_all<'a>(files: impl IntoIterator<Item = (PathBuf, &'a [u8])>) -> Result<(), StoreError> {
     let mut written = Vec::new();

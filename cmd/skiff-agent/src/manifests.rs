@@ -5,12 +5,11 @@ use serde_json::Value;
 const README: &str = include_str!("../../../deploy/agent/README.md");
 const MANIFESTS: [&str; 2] =
     [include_str!("../../../deploy/agent/dns.yaml"), include_str!("../../../deploy/agent/storage.yaml")];
-const VALUES: [(&str, &str); 7] = [
+const VALUES: [(&str, &str); 6] = [
     ("{{image}}", "registry.test/skiff-agent:1"),
     ("{{domain}}", "cluster.local"),
     ("{{cluster_dns_ip}}", "10.96.0.10"),
     ("{{cluster_networks}}", "10.96.0.0/12,fd00::/108"),
-    ("{{host_network}}", "true"),
     ("{{api_host}}", "192.0.2.10"),
     ("{{api_port}}", "8443"),
 ];

@@ -20,8 +20,6 @@ pub(crate) fn system(spec: &ClusterSpec, endpoint: &Endpoint, agent_image: &str)
         ("{{domain}}", &spec.dns_domain),
         ("{{cluster_dns_ip}}", &dns_ip),
         ("{{cluster_networks}}", &networks),
-        // An address of the node's is known before the pod runs, and with it the way to the server.
-        ("{{host_network}}", "true"),
         ("{{api_host}}", &endpoint.host),
         ("{{api_port}}", &api_port),
     ];

@@ -3,7 +3,8 @@
 //! `kubeadm init` as one command waits for each part in turn. Its phases are commands of their own
 //! (<https://kubernetes.io/docs/reference/setup-tools/kubeadm/kubeadm-init-phase/>), so what does
 //! not depend on each other runs at the same time here: first everything up to the kubelet's start,
-//! then, once the API server answers, the phases that talk to it.
+//! then each part of the control plane when it can use it, at last the phases that talk to the API
+//! server.
 
 use std::time::Duration;
 
@@ -14,8 +15,9 @@ use crate::{BootstrapError, ClusterConfig, KUBEADM_CONFIG, NodeConfig, diagnose,
 /// Phases that only write files and start the kubelet, in kubeadm's own order but for the kubelet,
 /// which comes last: it then finds its static pods at once instead of at its next look.
 const BEFORE_API: [&str; 3] = ["etcd local", "control-plane apiserver", "kubelet-start"];
-/// Asks for the API server once a second until it is there: started a little before that, it loses
-/// nothing and takes no processor time from it.
+/// Waits for the API server by itself, with a question a second; so it is started early and has only
+/// its own start behind it when the server is ready. Not before the server's port is open, though:
+/// seconds before the server answers, but from then on a connection waits instead of failing.
 const CONTROLLER_MANAGER: &str = "control-plane controller-manager";
 /// Turned away by an API server that is not ready, it comes back later and later. So it begins to
 /// start when the server answers; by the time it has its own question, the server is ready or nearly so.
@@ -43,8 +45,7 @@ pub async fn start_control_plane<R: Runner>(
     run(runner, "kubeadm init", &script).await
 }
 
-/// Writes the controller manager's manifest as soon as the API server listens, which is a little
-/// before it is ready. Returns what kubeadm printed. May run again.
+/// Writes the controller manager's manifest as soon as the API server's port is open. Returns what kubeadm printed. May run again.
 ///
 /// # Errors
 /// As for [`start_control_plane`].

@@ -76,6 +76,10 @@ impl Driver for DockerDriver {
         self.start_node(cluster, node).await
     }
 
+    async fn pause(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), Error> {
+        self.pause_node(cluster, node).await
+    }
+
     async fn stop(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), Error> {
         self.stop_node(cluster, node).await
     }

@@ -197,6 +197,19 @@ impl DockerDriver {
         })
     }
 
+    pub(crate) async fn pause_node(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), Error> {
+        let absent = || Error::NodeAbsent { node: node.clone() };
+        let found = self.find(cluster, node).await?.ok_or_else(absent)?;
+        match found.state {
+            MachineState::Paused => Ok(()),
+            MachineState::Running => {
+                let paused = self.docker.pause_container(&found.id).await;
+                paused.map_err(failure::engine(format!("freezing {node}")))
+            }
+            state => Err(Error::NodeNotRunning { node: node.clone(), state }),
+        }
+    }
+
     pub(crate) async fn stop_node(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), Error> {
         match self.find(cluster, node).await? {
             Some(found) => self.halt(&found).await,

@@ -35,6 +35,9 @@ macro_rules! driver_contract {
             start_may_be_repeated
             start_of_an_absent_node_fails
             taken_port_fails_the_start
+            pause_may_be_repeated_and_start_thaws
+            frozen_node_can_be_stopped
+            only_a_running_node_can_be_paused
             stop_may_be_repeated
             stopped_node_comes_back_at_its_address
             endpoints_are_where_the_ports_are_published

@@ -99,7 +99,15 @@ pub trait Driver: Send + Sync {
     /// When it is absent or does not start, e.g. because a published port is taken.
     fn start(&self, cluster: &ClusterName, node: &NodeName) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Stops the machine: asks it to shut down, then ends it. Nothing happens if it is off or absent.
+    /// Freezes the machine: it keeps its memory and its place in the network and uses no processor,
+    /// and [`start`](Self::start) thaws it. Nothing happens if it is frozen.
+    ///
+    /// # Errors
+    /// When it is absent or not running.
+    fn pause(&self, cluster: &ClusterName, node: &NodeName) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Stops the machine, frozen or not: asks it to shut down, then ends it. Nothing happens if it is
+    /// off or absent.
     ///
     /// # Errors
     /// When the provider fails.

@@ -199,8 +199,9 @@ impl State {
     }
 
     fn taken_port(&self, published: &[Published]) -> Option<u16> {
-        let running = self.machines.values().filter(|machine| machine.state == MachineState::Running);
-        let mut ports = running.flat_map(|machine| &machine.spec.published);
+        // A frozen node still holds its ports.
+        let live = |machine: &&Machine| matches!(machine.state, MachineState::Running | MachineState::Paused);
+        let mut ports = self.machines.values().filter(live).flat_map(|machine| &machine.spec.published);
         ports.find(|port| published.iter().any(|mine| mine.host_port == port.host_port)).map(|port| port.host_port)
     }
 }
@@ -263,7 +264,8 @@ impl Driver for FakeDriver {
     async fn start(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), FakeError> {
         let mut state = self.enter("start", node.as_str())?;
         let machine = state.machine(cluster, node)?;
-        if machine.state == MachineState::Running {
+        if matches!(machine.state, MachineState::Running | MachineState::Paused) {
+            machine.state = MachineState::Running;
             return Ok(());
         }
         let published = machine.spec.published.clone();
@@ -274,10 +276,22 @@ impl Driver for FakeDriver {
         Ok(())
     }
 
+    async fn pause(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), FakeError> {
+        let mut state = self.enter("pause", node.as_str())?;
+        let machine = state.machine(cluster, node)?;
+        if !matches!(machine.state, MachineState::Running | MachineState::Paused) {
+            return Err(FakeError::NodeAbsent { node: node.clone() });
+        }
+        machine.state = MachineState::Paused;
+        Ok(())
+    }
+
     async fn stop(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), FakeError> {
         let mut state = self.enter("stop", node.as_str())?;
         match state.machine(cluster, node) {
-            Ok(machine) if machine.state == MachineState::Running => machine.state = MachineState::Stopped,
+            Ok(machine) if matches!(machine.state, MachineState::Running | MachineState::Paused) => {
+                machine.state = MachineState::Stopped;
+            }
             _ => {}
         }
         Ok(())

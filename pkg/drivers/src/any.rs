@@ -68,6 +68,10 @@ impl Driver for AnyDriver {
         each!(self, driver => driver.start(cluster, node))
     }
 
+    async fn pause(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), DriverError> {
+        each!(self, driver => driver.pause(cluster, node))
+    }
+
     async fn stop(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), DriverError> {
         each!(self, driver => driver.stop(cluster, node))
     }

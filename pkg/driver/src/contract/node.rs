@@ -90,6 +90,50 @@ pub async fn taken_port_fails_the_start<D: NodeImages>(trial: &Trial<D>) {
     trial.driver.start(&second, &spec.name).await.expect("the port is free");
 }
 
+/// A frozen node keeps its address and its ports; starting it thaws it.
+pub async fn pause_may_be_repeated_and_start_thaws<D: NodeImages>(trial: &Trial<D>) {
+    let cluster = trial.cluster();
+    let spec = trial.node(&cluster, true).await;
+    let before = trial.driver.endpoints(&cluster, &spec.name).await.expect("endpoints");
+    for _ in 0..2 {
+        trial.driver.pause(&cluster, &spec.name).await.expect("frozen");
+        let frozen = trial.status(&cluster, &spec.name).await.expect("the node");
+        assert_eq!((frozen.state, frozen.address), (MachineState::Paused, Some(spec.address)));
+    }
+    for _ in 0..2 {
+        trial.driver.start(&cluster, &spec.name).await.expect("thawed");
+        assert_eq!(trial.state(&cluster, &spec.name).await, Some(MachineState::Running));
+    }
+    assert_eq!(trial.driver.endpoints(&cluster, &spec.name).await.expect("endpoints"), before);
+}
+
+/// Stopping and deleting do not wait for what is frozen.
+pub async fn frozen_node_can_be_stopped<D: NodeImages>(trial: &Trial<D>) {
+    let cluster = trial.cluster();
+    let spec = trial.node(&cluster, true).await;
+    trial.driver.pause(&cluster, &spec.name).await.expect("frozen");
+    trial.driver.stop(&cluster, &spec.name).await.expect("stopped");
+    assert_eq!(trial.state(&cluster, &spec.name).await, Some(MachineState::Stopped));
+    trial.driver.start(&cluster, &spec.name).await.expect("a running node");
+    trial.driver.pause(&cluster, &spec.name).await.expect("frozen");
+    trial.driver.delete(&cluster, &spec.name, false).await.expect("deleted");
+    assert_eq!(trial.state(&cluster, &spec.name).await, None);
+}
+
+/// What is absent, never started or off cannot be frozen, and stays as it is.
+pub async fn only_a_running_node_can_be_paused<D: NodeImages>(trial: &Trial<D>) {
+    let cluster = trial.cluster();
+    let error = trial.driver.pause(&cluster, &cluster.node(0)).await.expect_err("no node");
+    assert_eq!(error.reason().exit, ExitCode::GUEST_NOT_FOUND);
+    let spec = trial.node(&cluster, false).await;
+    assert!(trial.driver.pause(&cluster, &spec.name).await.is_err());
+    assert_eq!(trial.state(&cluster, &spec.name).await, Some(MachineState::Created));
+    trial.driver.start(&cluster, &spec.name).await.expect("a running node");
+    trial.driver.stop(&cluster, &spec.name).await.expect("stopped");
+    assert!(trial.driver.pause(&cluster, &spec.name).await.is_err());
+    assert_eq!(trial.state(&cluster, &spec.name).await, Some(MachineState::Stopped));
+}
+
 /// Stopping what is off, never started or absent changes nothing.
 pub async fn stop_may_be_repeated<D: NodeImages>(trial: &Trial<D>) {
     let cluster = trial.cluster();

@@ -59,6 +59,12 @@ fn a_cluster_survives_whatever_happens_to_its_machine() {
     assert_eq!(before, server(&cluster));
     is_as_before(&cluster, &address);
 
+    // Off, and its network tidied away, as `docker network prune` does.
+    let _ = cluster.run("stop", &[]).ok();
+    let _ = docker(&["network", "rm", &cluster.name]);
+    let _ = start(&cluster, &[]).ok().says("is ready");
+    is_as_before(&cluster, &address);
+
     // Killed, as by a host that loses power.
     let _ = docker(&["kill", &cluster.name]);
     let _ = start(&cluster, &[]).ok().says("is ready");

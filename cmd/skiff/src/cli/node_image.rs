@@ -36,7 +36,7 @@ enum Action {
     Ls,
     /// Removes a node image.
     Rm {
-        /// Its key or its name, as `ls` shows them.
+        /// Its key, the beginning of its key, or its name, as `ls` shows them.
         image: String,
     },
 }
@@ -85,13 +85,15 @@ async fn list(context: &Context) -> Result<(), Failure> {
 async fn remove(context: &Context, wanted: &str) -> Result<(), Failure> {
     let host = context.host("skiff node-image rm").await?;
     let images = host.driver.list_images().await?;
-    let image = images.iter().find(|image| image.key == wanted || image.name == wanted).ok_or_else(|| {
-        Failure::new(
-            "GUEST_IMAGE_NOT_FOUND",
-            ExitCode::GUEST_NOT_FOUND,
-            format!("there is no node image \"{wanted}\""),
-            "`skiff node-image ls` lists them.",
-        )
-    })?;
+    let failure = |problem: String| {
+        let advice = "`skiff node-image ls` lists them.";
+        Failure::new("GUEST_IMAGE_NOT_FOUND", ExitCode::GUEST_NOT_FOUND, problem, advice)
+    };
+    let named = |image: &&ImageInfo| image.name == wanted || image.key.starts_with(wanted);
+    let mut named = images.iter().filter(named);
+    let image = named.next().ok_or_else(|| failure(format!("there is no node image \"{wanted}\"")))?;
+    if named.next().is_some() {
+        return Err(failure(format!("\"{wanted}\" is the beginning of more than one key")));
+    }
     Ok(host.driver.remove_image(&image.key).await?)
 }

@@ -9,11 +9,11 @@ use skiff_artifacts::{
 use skiff_cluster::{ClusterError, Host, ImageSource, KubeConnector};
 use skiff_config::KubeVersion;
 use skiff_driver::NodeImage;
-use skiff_drivers::{AUTO, AnyDriver, Providers, open};
+use skiff_drivers::{AUTO, AnyDriver, Opened, Providers, open};
 use skiff_report::{ExitCode, Reporter};
 use skiff_ssh::SshConnector;
 
-use crate::{context::Context, failure::Failure};
+use crate::{context::Context, environment::Environment, failure::Failure};
 
 /// The host every command works with.
 pub(crate) type SkiffHost = Host<AnyDriver, SshConnector, KubeConnector>;
@@ -43,7 +43,10 @@ impl Context {
         // A damaged profile is the use case's to tell; here it only means that nothing is known.
         let stored = store.load(&self.cluster).ok().flatten().and_then(|file| file.status.driver);
         let driver = stored.unwrap_or_else(|| driver.to_owned());
-        let (driver, capabilities) = open(&driver, &self.providers()).await?;
+        let Opened { driver, capabilities, passed_over } = open(&driver, &self.providers()).await?;
+        for finding in passed_over {
+            reporter.info(&format!("Passed over {finding}"));
+        }
         Ok(Host {
             driver,
             capabilities,
@@ -58,7 +61,8 @@ impl Context {
 
     /// Where drivers find what they stand on.
     pub(crate) fn providers(&self) -> Providers {
-        Providers { docker_host: self.environment.docker_host.clone() }
+        let Environment { docker_host, home, cache, .. } = self.environment.clone();
+        Providers { docker_host, home, cache }
     }
 
     /// Where Kubernetes comes from.

@@ -221,18 +221,34 @@ fn a_bad_name_does_not_hide_other_problems() {
 #[test]
 fn a_dry_run_tells_about_drivers_and_the_cluster() {
     let skiff = Skiff::new();
-    let mut command = skiff.command("start --dry-run -p dev --cpus 3");
+    let mut command = skiff.command("start --dry-run -p dev --cpus 3 --driver docker");
     let (code, out, err) = parts(&command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock").output().unwrap());
     assert_eq!(code, 0, "{err}");
     let expected = [
         "Drivers on this host:\n  docker: ",
-        "\n  qemu: not in this build yet\n",
+        "\n  qemu: ",
+        "\n  hyperkit: ",
         "\nCluster `dev` would be made, with Kubernetes v1.20.2\n  cpus: 3\n",
         "nothing was started (--dry-run)",
     ];
     assert!(expected.iter().all(|text| out.contains(text)), "{out}");
     assert!(err.contains("warning: a start would fail now: ") && err.contains("/nonexistent/docker.sock"), "{err}");
     assert!(!skiff.home.path().join("profiles/dev").exists());
+}
+
+#[test]
+fn drivers_are_listed_with_the_reason_for_each() {
+    let skiff = Skiff::new();
+    let mut command = skiff.command("drivers -o json");
+    let (code, out, err) = parts(&command.env("DOCKER_HOST", "unix:///nonexistent/docker.sock").output().unwrap());
+    assert_eq!(code, 0, "{err}");
+    let rows: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let names: Vec<_> = rows.as_array().unwrap().iter().map(|row| row["Name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["docker", "qemu", "hyperkit"]);
+    let docker = &rows[0];
+    assert_eq!((&docker["State"]["Healthy"], &docker["Default"]), (&false.into(), &false.into()));
+    assert!(docker["Rejection"].as_str().unwrap().contains("/nonexistent/docker.sock"), "{docker}");
+    assert!(!docker["State"]["Fix"].as_str().unwrap().is_empty(), "{docker}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use skiff_driver::{
     NodeSpec, NodeStatus,
 };
 use skiff_driver_docker::DockerDriver;
-use skiff_report::{Diagnose, Reason, Reporter};
+use skiff_report::{Diagnose, ExitCode, Reason, Reporter};
 use thiserror::Error;
 
 /// What went wrong in one of the drivers.
@@ -17,12 +17,34 @@ pub enum DriverError {
     /// In Docker's.
     #[error(transparent)]
     Docker(#[from] skiff_driver_docker::Error),
+    /// The driver did not say in time how it is.
+    #[error("the driver {kind} did not answer within {seconds} s")]
+    Late {
+        /// The driver.
+        kind: DriverKind,
+        /// How long skiff waited.
+        seconds: u64,
+    },
+    /// This build does not have the driver.
+    #[error("the driver {kind} is not in this build yet")]
+    NotInThisBuild {
+        /// The driver.
+        kind: DriverKind,
+    },
 }
 
 impl Diagnose for DriverError {
     fn reason(&self) -> Reason {
         match self {
             Self::Docker(error) => error.reason(),
+            Self::Late { .. } => Reason::new(
+                "DRV_NOT_HEALTHY",
+                ExitCode::PROVIDER_UNAVAILABLE,
+                "Look at the log of what the driver stands on, or choose another --driver.",
+            ),
+            Self::NotInThisBuild { .. } => {
+                Reason::new("DRV_UNSUPPORTED", ExitCode::DRIVER_UNSUPPORTED, "Use --driver=docker.")
+            }
         }
     }
 }

@@ -1,10 +1,19 @@
 //! AnyDriver and the order of detection: the one crate that names all drivers.
 //!
-//! [`choose()`] turns what the user asked for into a working driver, and tells for each driver why
-//! it was taken or not. A user's own choice is never replaced by another driver.
+//! [`survey()`] tells which drivers work on this host and which of them `auto` takes; [`choose()`]
+//! turns what the user asked for into a working driver. A user's own choice is never replaced by
+//! another driver.
 
 mod any;
 mod choose;
+mod error;
+mod names;
+mod providers;
+mod survey;
 
 pub use any::{AnyDriver, DriverError};
-pub use choose::{AUTO, Choice, Finding, Providers, SelectError, Verdict, choose, open, survey, unknown};
+pub use choose::{Opened, choose, open};
+pub use error::SelectError;
+pub use names::{AUTO, canonical, unknown};
+pub use providers::Providers;
+pub use survey::{Choice, Finding, Survey, Verdict, survey};

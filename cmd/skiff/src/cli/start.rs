@@ -9,7 +9,7 @@ use skiff_cluster::{
     ClusterError, Outcome, Preview, StartOptions, StartReport, StartRequest, WaitFor, preview, start, undo_start,
 };
 use skiff_config::{ClusterName, SpecFile};
-use skiff_drivers::unknown;
+use skiff_drivers::{canonical, unknown};
 use skiff_report::{ExitCode, Reporter};
 
 use super::{EventFormat, spec::SpecArgs, spec_defaults};
@@ -176,8 +176,8 @@ impl Args {
     fn into_request(self, context: &Context) -> Result<StartRequest, Failure> {
         Ok(StartRequest {
             name: context.cluster.clone(),
-            defaults: spec_defaults(&context.settings)?,
-            given: self.spec.into(),
+            defaults: with_own_name(spec_defaults(&context.settings)?),
+            given: with_own_name(self.spec.into()),
             options: StartOptions {
                 wait: parts(&self.wait),
                 wait_timeout: self.wait_timeout,
@@ -189,6 +189,11 @@ impl Args {
             },
         })
     }
+}
+
+/// A driver called by another of its names is still the same driver.
+fn with_own_name(spec: SpecFile) -> SpecFile {
+    SpecFile { driver: spec.driver.as_deref().map(|name| canonical(name).to_owned()), ..spec }
 }
 
 /// Whether what was asked for can be built: all problems at once, before anything is touched. The
@@ -251,6 +256,15 @@ mod tests {
         assert_eq!(waits("dns,apiserver,dns"), [WaitFor::ApiServer, WaitFor::Dns]);
         assert_eq!(waits("apps_running,extra"), [WaitFor::SystemPods]);
         assert_eq!(waits("true"), waits("all"));
+    }
+
+    #[test]
+    fn a_driver_is_stored_under_its_own_name() {
+        let named =
+            |name: &str| with_own_name(SpecFile { driver: Some(name.to_owned()), ..SpecFile::default() }).driver;
+        assert_eq!(named("qemu2").as_deref(), Some("qemu"));
+        assert_eq!(named("auto").as_deref(), Some("auto"));
+        assert_eq!(with_own_name(SpecFile::default()), SpecFile::default());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use skiff_cluster::{Before, ClusterError, Preview};
 use skiff_driver::{Driver, MachineState, NodeImages};
-use skiff_drivers::{AUTO, AnyDriver, Choice, choose, survey};
+use skiff_drivers::{AUTO, AnyDriver, Choice, Verdict, survey};
 
 use super::SourceArgs;
 use crate::{context::Context, failure::Failure, wiring::Images};
@@ -19,11 +19,13 @@ enum Place {
 pub(super) async fn tell(context: &Context, source: &SourceArgs, preview: &Preview) {
     let ui = &context.ui;
     ui.info("Drivers on this host:");
-    for finding in survey(&context.providers()).await {
-        ui.info(&format!("  {finding}"));
+    let survey = survey(&context.providers()).await;
+    for finding in &survey.findings {
+        let preferred = survey.rejection(finding).filter(|_| matches!(finding.verdict, Verdict::Usable(_)));
+        ui.info(&format!("  {finding}{}", preferred.map(|why| format!("; {why}")).unwrap_or_default()));
     }
     let name = &preview.spec.name;
-    let state = match choose(&preview.driver, &context.providers()).await {
+    let state = match survey.choose(&preview.driver) {
         Ok(Choice { driver, capabilities, .. }) => {
             ui.info(&format!("Driver {}: {}", driver.kind(), reason(preview)));
             match image(source.images(context), &driver, preview).await {

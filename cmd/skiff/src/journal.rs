@@ -112,6 +112,8 @@ pub(crate) fn doing(events: &[String], at_work: bool, now: Timestamp) -> Option<
         ("dev.skiff.error", _) => (data("exitcode") == "26" && now.duration_since(at) < RECENT).then_some(507)?,
         (_, "Done") => return None,
         _ if deleting => at_work.then_some(120)?,
+        (_, "Pausing") => at_work.then_some(101)?,
+        (_, "Unpausing") => at_work.then_some(102)?,
         (_, "Stopping" | "PowerOff") => at_work.then_some(110)?,
         _ => at_work.then_some(100)?,
     };

@@ -46,6 +46,12 @@ pub enum ClusterError {
     /// The cluster is off.
     #[error("cluster `{0}` is not running")]
     NotRunning(ClusterName),
+    /// The cluster is frozen.
+    #[error("cluster `{0}` is paused")]
+    Paused(ClusterName),
+    /// What is no name of a namespace.
+    #[error("`{0}` cannot be a namespace: names have a-z, 0-9 and -, and at most 63 of them")]
+    Namespace(String),
     /// The cluster has no such node.
     #[error("cluster `{cluster}` has no node `{node}`")]
     NoSuchNode {
@@ -162,6 +168,14 @@ impl Diagnose for ClusterError {
                 ExitCode::GUEST_NOT_RUNNING,
                 format!("Start it with `skiff start -p {name}`."),
             ),
+            Self::Paused(name) => Reason::new(
+                "K8S_APISERVER_PAUSED",
+                ExitCode::CONTROL_PLANE_NOT_RUNNING,
+                format!("`skiff unpause -p {name}` lets it go on."),
+            ),
+            Self::Namespace(_) => {
+                Reason::new("MK_USAGE", ExitCode::PROGRAM_USAGE, "`kubectl get namespaces` lists what there is.")
+            }
             Self::NoSuchNode { .. } => {
                 Reason::new("GUEST_NODE_RETRIEVE", ExitCode::GUEST_NOT_FOUND, "`skiff status` lists the nodes.")
             }

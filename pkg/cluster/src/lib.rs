@@ -15,6 +15,7 @@ mod kubeconfig;
 mod manifests;
 mod node_spec;
 mod nodes;
+mod pause;
 mod port;
 mod profiles;
 mod report;
@@ -31,10 +32,11 @@ pub use host::{Host, ImageSource};
 pub use kube::KubeConnector;
 pub use kubeconfig::update_context;
 pub use nodes::{address, login, runner};
+pub use pause::{pause, unpause, was_paused};
 pub use profiles::{DamagedProfile, profiles, stored_profiles};
 pub use report::{
-    ClusterStatus, ComponentState, DeleteReport, KubeconfigState, NodeReport, Outcome, ProfileReport, StartOptions,
-    StartReport, StartRequest, StopReport, WaitFor,
+    ClusterStatus, ComponentState, DeleteReport, KubeconfigState, NodeReport, Outcome, PauseReport, PauseScope,
+    ProfileReport, StartOptions, StartReport, StartRequest, StopReport, WaitFor,
 };
 pub use start::{Before, Preview, preview, start, undo_start};
 pub use status::status;

@@ -20,7 +20,7 @@ pub(crate) fn ssh_target(store: &Store, cluster: &ClusterName, address: SocketAd
 /// How to log in to a running node with ssh; `node` absent means the first.
 ///
 /// # Errors
-/// When there is no such cluster or node, or it does not run.
+/// When there is no such cluster or node, or it does not run or is frozen.
 pub async fn login<D: Driver, C, K>(
     host: &Host<D, C, K>,
     cluster: &ClusterName,
@@ -28,7 +28,11 @@ pub async fn login<D: Driver, C, K>(
 ) -> Result<SshTarget, ClusterError> {
     let file = host.load(cluster)?;
     let record = record(&file, node)?;
-    let running = state(host, cluster, record).await? == Some(MachineState::Running);
+    let state = state(host, cluster, record).await?;
+    if state == Some(MachineState::Paused) {
+        return Err(ClusterError::Paused(cluster.clone()));
+    }
+    let running = state == Some(MachineState::Running);
     let key = identity::host_key(&host.store, cluster, &record.name)?;
     let Some(key) = key.filter(|_| running) else { return Err(ClusterError::NotRunning(cluster.clone())) };
     let endpoints = host.driver.endpoints(cluster, &record.name).await.map_err(driver_error)?;
@@ -60,7 +64,7 @@ pub async fn address<D: Driver, C, K>(
     let file = host.load(cluster)?;
     let record = record(&file, node)?;
     match state(host, cluster, record).await? {
-        Some(MachineState::Running) => Ok(record.address),
+        Some(MachineState::Running | MachineState::Paused) => Ok(record.address),
         _ => Err(ClusterError::NotRunning(cluster.clone())),
     }
 }

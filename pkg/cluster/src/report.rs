@@ -92,6 +92,24 @@ pub struct StopReport {
     pub stopped: Vec<String>,
 }
 
+/// What `pause` and `unpause` are about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum PauseScope {
+    /// The machines: all that runs in the cluster.
+    Machines,
+    /// The containers of these namespaces, and the kubelets.
+    Namespaces(Vec<String>),
+}
+
+/// The end of a successful pause or unpause.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PauseReport {
+    /// Nodes that this call froze or thawed something of.
+    pub nodes: Vec<String>,
+    /// How many containers it froze or thawed inside of nodes; absent where machines were.
+    pub containers: Option<usize>,
+}
+
 /// The end of a delete.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeleteReport {

@@ -9,11 +9,13 @@ use skiff_kubeapi::Access;
 
 use crate::{
     Api, ClusterError, ClusterStatus, ComponentState, ConnectApi, Host, KubeconfigState, NodeReport, access,
-    host::driver_error, kubeconfig,
+    host::driver_error, kubeconfig, pause,
 };
 
 /// How long the API server may take to say how it is.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The same for one that was paused, so that an answer is not expected.
+const PAUSED_PATIENCE: Duration = Duration::from_millis(500);
 
 /// The state of a cluster.
 ///
@@ -45,10 +47,16 @@ where
     for record in &file.status.nodes {
         let machine = live.iter().find(|node| node.name == record.name);
         let running = machine.is_some_and(|node| node.state == MachineState::Running);
+        let frozen = machine.is_some_and(|node| node.state == MachineState::Paused);
         let worker = record.apiserver_port.is_none();
         let entry = access::access(&host.store, name, spec.listen_address, record)?;
         let (apiserver, kubelet) = match (&entry, running) {
-            (Some(access), true) => components(host, access, record.name.as_str()).await,
+            (Some(access), true) => match pause::freezes_api(&host.store, name)? {
+                true => paused_components(host, access, record.name.as_str()).await,
+                false => components(host, access, record.name.as_str(), PATIENCE).await,
+            },
+            // A frozen kubelet is as good as one that is off, and minikube's scripts look for that word.
+            _ if frozen && !worker => (ComponentState::Paused, ComponentState::Stopped),
             _ if worker && running => (ComponentState::Irrelevant, ComponentState::Running),
             _ => (if worker { ComponentState::Irrelevant } else { ComponentState::Stopped }, ComponentState::Stopped),
         };
@@ -83,15 +91,29 @@ fn machine_state(machine: Option<&NodeStatus>) -> ComponentState {
     }
 }
 
+/// [`components`] of a node in which the control plane was frozen. One that answers all the same was
+/// started again since.
+async fn paused_components<D, C, K: ConnectApi>(
+    host: &Host<D, C, K>,
+    access: &Access,
+    node: &str,
+) -> (ComponentState, ComponentState) {
+    match components(host, access, node, PAUSED_PATIENCE).await {
+        (ComponentState::Stopped, kubelet) => (ComponentState::Paused, kubelet),
+        answer => answer,
+    }
+}
+
 /// API server and kubelet of a control plane that runs, both asked of the API server: the kubelet
 /// reports to it.
 async fn components<D, C, K: ConnectApi>(
     host: &Host<D, C, K>,
     access: &Access,
     node: &str,
+    patience: Duration,
 ) -> (ComponentState, ComponentState) {
     let Ok(api) = host.api.client(access) else { return (ComponentState::Error, ComponentState::Error) };
-    match api.node_ready(node, PATIENCE).await {
+    match api.node_ready(node, patience).await {
         Ok(true) => (ComponentState::Running, ComponentState::Running),
         Ok(false) => (ComponentState::Running, ComponentState::Stopped),
         Err(_) => (ComponentState::Stopped, ComponentState::Stopped),

@@ -175,6 +175,18 @@ impl Store {
         atomic::read(&self.inside(name, file)?)
     }
 
+    /// Removes a file of a profile; nothing happens if it is absent.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn remove_file(&self, name: &ClusterName, file: &str) -> Result<(), StoreError> {
+        let path = self.inside(name, file)?;
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(StoreError::Remove { path, source }),
+            _ => Ok(()),
+        }
+    }
+
     fn inside(&self, name: &ClusterName, file: &str) -> Result<PathBuf, StoreError> {
         let relative = Path::new(file);
         let plain = relative.components().all(|part| matches!(part, Component::Normal(_)));

@@ -9,7 +9,7 @@ use std::{
 };
 
 use skiff_artifacts::ArtifactSource;
-use skiff_cluster::ClusterError;
+use skiff_cluster::{ClusterError, ComponentState, was_paused};
 use skiff_config::KubeVersion;
 use skiff_report::ExitCode;
 
@@ -27,15 +27,28 @@ pub(crate) struct Args {
 
 impl Args {
     /// Becomes kubectl, so that terminal, streams and exit status are its own.
-    pub(crate) fn run(self, context: &Context) -> Result<ExitCode, Failure> {
+    pub(crate) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
         let store = context.store()?;
         let name = &context.cluster;
+        // A frozen API server does not even refuse: kubectl would wait for as long as nobody thaws it.
+        if was_paused(&store, name)? && is_paused(context).await? {
+            return Err(ClusterError::Paused(name.clone()).into());
+        }
         let file = store.load(name)?.ok_or_else(|| ClusterError::NotFound(name.clone()))?;
         let version = file.to_spec().map_err(|problems| ClusterError::Settings { problems })?.kubernetes_version;
         let mut kubectl = Command::new(program(context, &version)?);
         kubectl.env("KUBECONFIG", kubeconfig(context)?).args(self.arguments);
         Err(become_program(&mut kubectl))
     }
+}
+
+/// True if the API server of a cluster is frozen now.
+async fn is_paused(context: &Context) -> Result<bool, Failure> {
+    let host = context.host_of_cluster("skiff kubectl").await?;
+    let status = skiff_cluster::status(&host, &context.cluster).await?;
+    let mut servers =
+        status.nodes.iter().map(|node| node.apiserver).filter(|state| *state != ComponentState::Irrelevant);
+    Ok(servers.all(|state| state == ComponentState::Paused))
 }
 
 /// The user's kubeconfig with this cluster as its current context: kubectl takes that from the

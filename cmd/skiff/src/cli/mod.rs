@@ -10,6 +10,7 @@ mod logs;
 mod node;
 mod node_image;
 mod output;
+mod pause;
 mod profile;
 mod spec;
 mod start;
@@ -70,6 +71,9 @@ pub(crate) enum Command {
     Start(Box<start::Args>),
     Stop(stop::Args),
     Delete(delete::Args),
+    Pause(pause::Args),
+    #[command(visible_alias = "resume")]
+    Unpause(pause::UnpauseArgs),
     Status(status::Args),
     Profile(profile::Args),
     Ip(node::IpArgs),
@@ -108,6 +112,8 @@ impl Command {
             Self::Start(args) => args.output,
             Self::Stop(args) => args.output,
             Self::Delete(args) => args.output,
+            Self::Pause(args) => args.output,
+            Self::Unpause(args) => args.output,
             _ => EventFormat::Text,
         };
         output == EventFormat::Json
@@ -133,12 +139,14 @@ impl Command {
             Self::Start(args) => args.run(context).await,
             Self::Stop(args) => interrupt.unless(args.run(context)).await,
             Self::Delete(args) => interrupt.unless(args.run(context)).await,
+            Self::Pause(args) => interrupt.unless(args.run(context)).await,
+            Self::Unpause(args) => interrupt.unless(args.run(context)).await,
             Self::Status(args) => interrupt.unless(args.run(context)).await,
             Self::Profile(args) => interrupt.unless(args.run(context)).await,
             Self::Ip(args) => interrupt.unless(args.run(context)).await,
             Self::Ssh(args) => interrupt.unless(args.run(context)).await,
             Self::SshKey(args) => args.run(context),
-            Self::Kubectl(args) => args.run(context),
+            Self::Kubectl(args) => interrupt.unless(args.run(context)).await,
             Self::Logs(args) => interrupt.unless(args.run(context)).await,
             Self::Image(args) => interrupt.unless(args.run(context)).await,
             Self::NodeImage(args) => interrupt.unless(args.run(context)).await,

@@ -24,7 +24,7 @@ use crate::{
     ClusterError, ConnectApi, Host, ImageSource, Outcome, StartOptions, StartReport, StartRequest, access, delete,
     host::{api_error, driver_error, image_error},
     identity::Identity,
-    kubeconfig, node_spec,
+    kubeconfig, node_spec, pause,
     stopwatch::Stopwatch,
 };
 
@@ -76,6 +76,7 @@ where
     if !known && !host.driver.list(Some(&name)).await.map_err(driver_error)?.is_empty() {
         return Err(ClusterError::Orphaned(name));
     }
+    pause::thaw_before_start(host, &name).await?;
     let fresh = wanted.file.status.phase == Phase::Creating;
     let first = match run.bring_up(wanted).await {
         Ok(report) => return Ok(report),

@@ -121,6 +121,8 @@ fn code(state: ComponentState) -> u16 {
 pub(super) fn name(code: u16) -> &'static str {
     match code {
         100 => "Starting",
+        101 => "Pausing",
+        102 => "Unpausing",
         110 => "Stopping",
         120 => "Deleting",
         200 => "OK",

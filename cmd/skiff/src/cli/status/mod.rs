@@ -134,7 +134,8 @@ fn stale(status: &ClusterStatus) -> bool {
 fn exit_code(status: &ClusterStatus) -> ExitCode {
     let runs = |state| state == ComponentState::Running;
     let bits = |node: &NodeReport| {
-        let host = u8::from(!runs(node.host));
+        // A frozen machine is there; what does not run is Kubernetes. minikube's code for it is 2.
+        let host = u8::from(!runs(node.host) && node.host != ComponentState::Paused);
         let apiserver = runs(node.apiserver) || node.apiserver == ComponentState::Irrelevant;
         let kubernetes = u8::from(!(runs(node.kubelet) && apiserver)) << 1;
         let kubeconfig = u8::from(node.kubeconfig == KubeconfigState::Misconfigured) << 2;

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    ApiServer, ClusterName, ClusterSpec, ExtraConfig, FeatureGate, KubeVersion, Limit, NodeName, PortMapping, Problem,
-    parse_bytes,
+    AddonWish, ApiServer, ClusterName, ClusterSpec, ExtraConfig, FeatureGate, KubeVersion, Limit, NodeName,
+    PortMapping, Problem, parse_bytes,
 };
 
 /// `apiVersion` of the file this build writes and reads.
@@ -46,6 +46,9 @@ pub struct ClusterFile {
     /// What was asked for.
     #[serde(default)]
     pub spec: SpecFile,
+    /// What was asked of addons, by their names.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub addons: BTreeMap<String, AddonWish>,
     /// What skiff decided while making it.
     #[serde(default)]
     pub status: Status,
@@ -186,7 +189,8 @@ impl ClusterFile {
     #[must_use]
     pub fn new(name: ClusterName, spec: SpecFile) -> Self {
         let metadata = Metadata { name };
-        Self { api_version: API_VERSION.to_owned(), kind: KIND.to_owned(), metadata, spec, status: Status::default() }
+        let (addons, status) = (BTreeMap::new(), Status::default());
+        Self { api_version: API_VERSION.to_owned(), kind: KIND.to_owned(), metadata, spec, addons, status }
     }
 
     /// Reads a file's text.

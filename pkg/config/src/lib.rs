@@ -4,6 +4,7 @@
 //! [`ClusterSpec`], the form the rest of skiff works with; [`ClusterSpec::validate`] returns every
 //! problem at once. [`versions`] holds every pin of a version or an image.
 
+mod addon;
 mod extra_config;
 mod file;
 mod name;
@@ -14,6 +15,7 @@ mod validate;
 mod version;
 pub mod versions;
 
+pub use addon::AddonWish;
 pub use extra_config::{Component, ExtraConfig};
 pub use file::{ClusterFile, FileError, Metadata, NodeRecord, Phase, SpecFile, Status};
 pub use name::{ClusterName, InvalidName, NodeName};

@@ -28,9 +28,22 @@ const ONE_OBJECT: Duration = Duration::from_secs(15);
 
 /// What is done to each object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Deed {
-    Apply,
+pub(crate) enum Deed {
+    /// Applied, winning over others.
+    TakeOver,
+    /// Applied, but for the fields that somebody else wants otherwise.
+    Yield,
+    /// Only tried.
+    Rehearse,
     Delete,
+    /// Deleted after all that it made.
+    DeleteLast,
+}
+
+impl Deed {
+    fn is_delete(self) -> bool {
+        matches!(self, Self::Delete | Self::DeleteLast)
+    }
 }
 
 impl Client {
@@ -44,7 +57,7 @@ impl Client {
     pub async fn apply(&self, manifests: &str, patience: Duration) -> Result<(), KubeError> {
         let mut manifests = manifest::read(manifests)?;
         manifests.sort_by_key(Manifest::rank);
-        self.all(manifests, Deed::Apply, patience).await
+        self.all(manifests, Deed::TakeOver, patience).await
     }
 
     /// Deletes the objects of YAML documents, in the opposite order. Objects that are absent, or of
@@ -65,15 +78,19 @@ impl Client {
         let places = self.places(&manifests, deed, &deadline).await?;
         for rank in manifests.chunk_by(|one, other| one.rank() == other.rank()) {
             let objects = rank.iter().filter_map(|manifest| Some((manifest, places.get(&kind_of(manifest))?)));
-            stream::iter(objects.map(Ok))
-                .try_for_each_concurrent(AT_ONCE, |(manifest, place)| self.one(manifest, place, deed, &deadline))
-                .await?;
+            each(objects, |(manifest, place)| self.one(manifest, place, deed, &deadline)).await?;
         }
         Ok(())
     }
 
     /// One object, again and again while that may help.
-    async fn one(&self, manifest: &Manifest, place: &Place, deed: Deed, deadline: &Deadline) -> Result<(), KubeError> {
+    pub(crate) async fn one(
+        &self,
+        manifest: &Manifest,
+        place: &Place,
+        deed: Deed,
+        deadline: &Deadline,
+    ) -> Result<(), KubeError> {
         let begin = Instant::now();
         let mut rests = Rests::new();
         loop {
@@ -98,25 +115,29 @@ impl Client {
         }
     }
 
-    async fn once(&self, manifest: &Manifest, place: &Place, deed: Deed) -> Result<(), Trouble> {
+    pub(crate) async fn once(&self, manifest: &Manifest, place: &Place, deed: Deed) -> Result<(), Trouble> {
         let target = Request::new(manifest.path(place));
+        let apply = |params: &PatchParams| target.patch(&manifest.name, params, &Patch::Apply(&manifest.body));
+        let params = PatchParams::apply(FIELD_MANAGER);
         let request = match deed {
-            Deed::Apply => {
-                let params = PatchParams::apply(FIELD_MANAGER).force();
-                target.patch(&manifest.name, &params, &Patch::Apply(&manifest.body))
-            }
+            Deed::TakeOver => apply(&params.force()),
+            Deed::Yield => apply(&params),
+            Deed::Rehearse => apply(&params.dry_run()),
             Deed::Delete => target.delete(&manifest.name, &DeleteParams::background()),
+            Deed::DeleteLast => target.delete(&manifest.name, &DeleteParams::foreground()),
         };
         let request = request.map_err(|error| Trouble::Garbled { detail: error.to_string() })?;
         match self.send(request).await {
-            Err(trouble) if deed == Deed::Delete && trouble.code() == Some(404) => Ok(()),
+            Err(trouble) if deed.is_delete() && trouble.code() == Some(404) => Ok(()),
+            // What is applied to an object that is going away goes with it.
+            Ok(body) if !deed.is_delete() && is_leaving(&body) => Err(leaving()),
             answer => answer.map(drop),
         }
     }
 
     /// Where the kinds of these manifests live. The server is asked only about kinds that are neither
     /// part of Kubernetes nor defined by the manifests themselves.
-    async fn places(
+    pub(crate) async fn places(
         &self,
         manifests: &[Manifest],
         deed: Deed,
@@ -152,7 +173,7 @@ impl Client {
                 Err(trouble) => trouble,
             };
             let unknown = trouble.code() == Some(404);
-            if unknown && deed == Deed::Delete {
+            if unknown && (deed.is_delete() || deed == Deed::Rehearse) {
                 return Ok(None);
             }
             // Some other program may be defining the kind right now.
@@ -165,10 +186,31 @@ impl Client {
     }
 }
 
-/// `apiVersion` and kind.
-type Kind = (String, String);
+/// Does something to objects, some at once, up to the first that fails.
+pub(crate) async fn each<T, F: Future<Output = Result<(), KubeError>>>(
+    objects: impl Iterator<Item = T>,
+    act: impl FnMut(T) -> F,
+) -> Result<(), KubeError> {
+    stream::iter(objects.map(Ok)).try_for_each_concurrent(AT_ONCE, act).await
+}
 
-fn kind_of(manifest: &Manifest) -> Kind {
+/// True for an object that is being deleted.
+fn is_leaving(body: &str) -> bool {
+    // Most answers are told apart without being read.
+    body.contains("deletionTimestamp")
+        && serde_json::from_str::<serde_json::Value>(body)
+            .is_ok_and(|object| object.pointer("/metadata/deletionTimestamp").is_some())
+}
+
+fn leaving() -> Trouble {
+    let message = "it is still being deleted".to_owned();
+    Trouble::Answer { code: 409, reason: "Conflict".to_owned(), message }
+}
+
+/// `apiVersion` and kind.
+pub(crate) type Kind = (String, String);
+
+pub(crate) fn kind_of(manifest: &Manifest) -> Kind {
     (manifest.version.clone(), manifest.kind.clone())
 }
 

@@ -197,6 +197,11 @@ fn too_slow() -> Reason {
 
 fn refused_reason(trouble: &Trouble) -> Reason {
     match trouble {
+        Trouble::Owned { .. } => Reason::new(
+            "K8S_FIELD_CONFLICT",
+            ExitCode::CONTROL_PLANE_CONFLICT,
+            "Somebody else looks after these fields; --force takes them over.",
+        ),
         Trouble::Answer { message, .. } if message.contains("failed calling webhook") => Reason::new(
             "K8S_WEBHOOK",
             ExitCode::CONTROL_PLANE_ERROR,
@@ -217,7 +222,7 @@ fn api_reason(trouble: &Trouble) -> Reason {
             ExitCode::CONTROL_PLANE_ERROR,
             "Another server answers at that address, or the profile's certificates are not the cluster's own.",
         ),
-        Trouble::Answer { .. } | Trouble::Garbled { .. } => {
+        Trouble::Answer { .. } | Trouble::Garbled { .. } | Trouble::Owned { .. } => {
             Reason::new("MK_K8S_CLIENT", ExitCode::CONTROL_PLANE_ERROR, SEE_LOGS)
         }
     }

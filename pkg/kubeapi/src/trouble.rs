@@ -29,12 +29,28 @@ pub enum Trouble {
         /// What the server said.
         message: String,
     },
+    /// Fields belong to somebody else, who wants other values in them.
+    #[error("{}", owners.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Owned {
+        /// Which, and whose.
+        owners: Vec<FieldOwner>,
+    },
     /// The server answered something that is not an answer to the question.
     #[error("the answer makes no sense: {detail}")]
     Garbled {
         /// What is wrong with it.
         detail: String,
     },
+}
+
+/// A field that somebody else looks after.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{field} belongs to {manager}")]
+pub struct FieldOwner {
+    /// The field's path.
+    pub field: String,
+    /// Whose it is, as the API server names it.
+    pub manager: String,
 }
 
 /// Whether asking again may help.
@@ -58,6 +74,7 @@ impl Trouble {
     pub(crate) fn code(&self) -> Option<u16> {
         match self {
             Self::Answer { code, .. } => Some(*code),
+            Self::Owned { .. } => Some(409),
             _ => None,
         }
     }
@@ -66,7 +83,7 @@ impl Trouble {
     pub(crate) fn again(&self) -> Again {
         match self {
             Self::Unreachable { .. } | Self::Garbled { .. } => Again::Yes,
-            Self::Untrusted { .. } => Again::No,
+            Self::Untrusted { .. } | Self::Owned { .. } => Again::No,
             // A webhook's pod may only be on its way; the API server reports it as its own failure.
             Self::Answer { code: 500, message, .. } if message.contains("failed calling webhook") => Again::Yes,
             Self::Answer { code: 409 | 410 | 429 | 502 | 503 | 504, .. } => Again::Yes,
@@ -80,6 +97,9 @@ impl Trouble {
 impl From<kube::Error> for Trouble {
     fn from(error: kube::Error) -> Self {
         match error {
+            kube::Error::Api(status) if !field_owners(&status).is_empty() => {
+                Self::Owned { owners: field_owners(&status) }
+            }
             kube::Error::Api(status) => {
                 Self::Answer { code: status.code, reason: status.reason, message: status.message }
             }
@@ -88,6 +108,17 @@ impl From<kube::Error> for Trouble {
             error => Self::Unreachable { detail: innermost(&error) },
         }
     }
+}
+
+/// Whose fields a server-side apply would have changed.
+fn field_owners(status: &kube::core::Status) -> Vec<FieldOwner> {
+    let causes = status.details.iter().flat_map(|details| &details.causes);
+    let conflicts = causes.filter(|cause| cause.reason == "FieldManagerConflict");
+    let owner = |cause: &kube::core::response::StatusCause| {
+        let manager = cause.message.trim_start_matches("conflict with ").split(" using ").next().unwrap_or_default();
+        FieldOwner { field: cause.field.clone(), manager: manager.trim_matches('"').to_owned() }
+    };
+    conflicts.map(owner).collect()
 }
 
 /// The last message of a chain of errors: the only one that tells something in HTTP clients.

@@ -84,6 +84,8 @@ impl ExitCode {
     pub const RUNTIME_ERROR: Self = Self(90);
     /// The control plane failed.
     pub const CONTROL_PLANE_ERROR: Self = Self(100);
+    /// What is in the cluster contradicts what was asked.
+    pub const CONTROL_PLANE_CONFLICT: Self = Self(101);
     /// The control plane was too slow.
     pub const CONTROL_PLANE_TIMEOUT: Self = Self(102);
     /// The control plane is not running.

@@ -18,6 +18,52 @@ pub(crate) fn read(text: &str) -> Result<Vec<Manifest>, KubeError> {
     Ok(manifests)
 }
 
+/// Reads a file. Its documents are read one by one, so that what is wrong with each can be told with
+/// its line.
+pub(crate) fn read_file(file: &str, text: &str) -> Result<Vec<Manifest>, Vec<KubeError>> {
+    let (mut manifests, mut problems) = (Vec::new(), Vec::new());
+    for (line, document) in documents(text) {
+        // Empty lines in place of the documents before keep the reader's own line numbers true.
+        let placed = "\n".repeat(line - 1) + document;
+        let parsed = serde_saphyr::from_multiple_with_options::<Value>(&placed, options());
+        let collected = match parsed {
+            Ok(values) => values.into_iter().try_for_each(|value| collect(value, &mut manifests)),
+            Err(error) => Err(syntax(error)),
+        };
+        if let Err(KubeError::Manifest { place, problem }) = collected {
+            let first = line + document.lines().take_while(|text| is_blank(text)).count();
+            let place = match place.strip_prefix("line ") {
+                Some(line) => format!("{file}, line {line}"),
+                None => format!("{file}, line {first}: {place}"),
+            };
+            problems.push(KubeError::Manifest { place, problem });
+        }
+    }
+    if problems.is_empty() { Ok(manifests) } else { Err(problems) }
+}
+
+/// Neither content nor the mark of a document.
+fn is_blank(line: &str) -> bool {
+    let line = line.trim();
+    line.is_empty() || line.starts_with('#')
+}
+
+/// The documents of a file, each with the number of its first line.
+fn documents(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut documents = vec![(1, 0..0)];
+    let mut at = 0;
+    for (number, line) in text.split_inclusive('\n').enumerate() {
+        let end = at + line.len();
+        if line.trim_end() == "---" {
+            documents.push((number + 2, end..end));
+        } else if let Some((_, range)) = documents.last_mut() {
+            range.end = end;
+        }
+        at = end;
+    }
+    documents.into_iter().map(|(line, range)| (line, &text[range]))
+}
+
 /// YAML as Go's readers understand it: `0644` is octal, `yes` is true.
 fn options() -> Options {
     serde_saphyr::options! {

@@ -4,10 +4,12 @@ use std::time::SystemTime;
 
 use k8s_openapi::{
     api::{
-        apps::v1::{DaemonSet, Deployment},
+        apps::v1::{DaemonSet, Deployment, StatefulSet},
         core::v1::{ContainerStatus, Node, Pod, ServiceAccount},
     },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
     apimachinery::pkg::apis::meta::v1::{LabelSelector, Time},
+    kube_aggregator::pkg::apis::apiregistration::v1::APIService,
 };
 
 use crate::{follow::Objects, node::ready_condition};
@@ -93,6 +95,38 @@ pub(crate) fn daemon_set_is_ready(set: &DaemonSet) -> bool {
             && status.number_ready >= wanted
             && status.updated_number_scheduled.unwrap_or(0) >= wanted
     })
+}
+
+/// The controller has seen the newest template, and all wanted pods of it are ready.
+pub(crate) fn stateful_set_is_ready(set: &StatefulSet) -> bool {
+    let wanted = set.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    set.status.as_ref().is_some_and(|status| {
+        status.observed_generation >= set.metadata.generation
+            && status.ready_replicas.unwrap_or(0) >= wanted
+            && status.update_revision == status.current_revision
+    })
+}
+
+/// The API server reaches whoever serves the API; else what keeps it from that.
+pub(crate) fn api_is_available(api: &APIService) -> Result<(), String> {
+    let conditions = api.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let condition = conditions.iter().find(|condition| condition.type_ == "Available");
+    says(condition.map(|it| (it.status.as_str(), it.message.as_deref())))
+}
+
+/// Objects of the kind can be made; else what keeps it from that.
+pub(crate) fn kind_is_served(kind: &CustomResourceDefinition) -> Result<(), String> {
+    let conditions = kind.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let condition = conditions.iter().find(|condition| condition.type_ == "Established");
+    says(condition.map(|it| (it.status.as_str(), it.message.as_deref())))
+}
+
+fn says(condition: Option<(&str, Option<&str>)>) -> Result<(), String> {
+    match condition {
+        Some(("True", _)) => Ok(()),
+        Some((_, Some(message))) => Err(message.to_owned()),
+        _ => Err("it does not say how it is".to_owned()),
+    }
 }
 
 /// A selector in the form the API takes in a query.

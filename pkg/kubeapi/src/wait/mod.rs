@@ -13,10 +13,12 @@ use std::{
 use k8s_openapi::{
     Metadata,
     api::{
-        apps::v1::{DaemonSet, Deployment},
+        apps::v1::{DaemonSet, Deployment, StatefulSet},
         core::v1::{Node, Pod, ServiceAccount},
     },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition,
     apimachinery::pkg::apis::meta::v1::LabelSelector,
+    kube_aggregator::pkg::apis::apiregistration::v1::APIService,
 };
 
 use crate::{
@@ -55,6 +57,17 @@ pub enum Condition {
         /// Its name.
         name: String,
     },
+    /// All replicas of a StatefulSet are ready.
+    StatefulSet {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+    },
+    /// The aggregated API of that name answers.
+    ApiService(String),
+    /// The kind that a CustomResourceDefinition of that name defines is served.
+    Kind(String),
 }
 
 impl fmt::Display for Condition {
@@ -65,6 +78,9 @@ impl fmt::Display for Condition {
             Self::SystemPods => f.write_str("readiness of the pods in kube-system"),
             Self::Deployment { namespace, name } => write!(f, "availability of deployment {namespace}/{name}"),
             Self::DaemonSet { namespace, name } => write!(f, "readiness of daemon set {namespace}/{name}"),
+            Self::StatefulSet { namespace, name } => write!(f, "readiness of stateful set {namespace}/{name}"),
+            Self::ApiService(name) => write!(f, "availability of the API {name}"),
+            Self::Kind(name) => write!(f, "the kind {name}"),
         }
     }
 }
@@ -112,6 +128,21 @@ impl Client {
                 let is_met = met::daemon_set_is_ready;
                 let selector = |object: &DaemonSet| object.spec.as_ref().map(|spec| spec.selector.clone());
                 self.workload(Workload { kind: "DaemonSet", namespace, name, is_met, selector }, since, &deadline).await
+            }
+            Condition::StatefulSet { namespace, name } => {
+                let is_met = met::stateful_set_is_ready;
+                let selector = |object: &StatefulSet| object.spec.as_ref().map(|spec| spec.selector.clone());
+                self.workload(Workload { kind: "StatefulSet", namespace, name, is_met, selector }, since, &deadline)
+                    .await
+            }
+            Condition::ApiService(name) => {
+                let api = Collection::named("/apis/apiregistration.k8s.io/v1/apiservices", name);
+                self.said::<APIService>(api, &format!("APIService {name}"), met::api_is_available, &deadline).await
+            }
+            Condition::Kind(name) => {
+                let kind = Collection::named("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", name);
+                let what = format!("CustomResourceDefinition {name}");
+                self.said::<CustomResourceDefinition>(kind, &what, met::kind_is_served, &deadline).await
             }
         };
         met.map_err(|cause| KubeError::not_in_time(condition.to_string(), patience, cause))
@@ -161,6 +192,25 @@ impl Client {
                 Err(self.cause_among(namespace, pods, owner).await)
             }
         }
+    }
+
+    /// Waits for an object that tells in its own words what it lacks.
+    async fn said<K: Object>(
+        &self,
+        object: Collection,
+        what: &str,
+        judge: fn(&K) -> Result<(), String>,
+        deadline: &Deadline,
+    ) -> Result<(), Option<Cause>> {
+        let met =
+            self.follow::<K, _>(object, deadline, |objects| objects.values().find(|it| judge(it).is_ok()).map(drop));
+        met.await.map_err(|unmet| {
+            Some(match (unmet.trouble, unmet.objects.values().next().map(judge)) {
+                (Some(trouble), _) => Cause::Api(trouble),
+                (None, Some(Err(message))) => Cause::Warning { object: what.to_owned(), message },
+                (None, _) => Cause::Absent { what: what.to_owned() },
+            })
+        })
     }
 
     async fn workload<K: Object>(

@@ -1,0 +1,203 @@
+//! Objects that belong together: applied without taking from others, looked up, deleted for good.
+
+use std::{
+    cmp::Reverse,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use serde_json::Value;
+
+use crate::{
+    Cause, Client, FieldOwner, KubeError, Manifest, ObjectRef, Trouble,
+    apply::{Deed, each, kind_of},
+    deadline::{Deadline, Rests},
+};
+
+/// A server that takes longer over one request is asked anew.
+const ONE_REQUEST: Duration = Duration::from_secs(5);
+
+/// What happens to fields that somebody else wants otherwise.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// They stay theirs, and the whole object as it is.
+    Yield,
+    /// They become skiff's.
+    TakeOver,
+}
+
+/// An object that was left as it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// Which.
+    pub object: ObjectRef,
+    /// Whose fields stand in the way.
+    pub owners: Vec<FieldOwner>,
+}
+
+impl Client {
+    /// Applies objects on the server's side, as field manager `skiff`, in the order in which they need
+    /// each other. Returns those that were left as they are because of others' fields. An object that
+    /// is being deleted is waited for.
+    ///
+    /// # Errors
+    /// The first object that is refused, or the last trouble when `patience` is over.
+    pub async fn apply_objects(
+        &self,
+        objects: &[Manifest],
+        claim: Claim,
+        patience: Duration,
+    ) -> Result<Vec<Held>, KubeError> {
+        let deed = if claim == Claim::TakeOver { Deed::TakeOver } else { Deed::Yield };
+        let deadline = Deadline::after(patience);
+        let held = Mutex::new(Vec::new());
+        let mut objects = objects.to_vec();
+        objects.sort_by_key(Manifest::rank);
+        let places = self.places(&objects, deed, &deadline).await?;
+        for rank in objects.chunk_by(|one, other| one.rank() == other.rank()) {
+            let placed = rank.iter().filter_map(|manifest| Some((manifest, places.get(&kind_of(manifest))?)));
+            each(placed, async |(manifest, place)| match self.one(manifest, place, deed, &deadline).await {
+                Err(KubeError::Refused { source: Trouble::Owned { owners }, .. }) => {
+                    let object = manifest.object();
+                    held.lock().unwrap_or_else(PoisonError::into_inner).push(Held { object, owners });
+                    Ok(())
+                }
+                done => done,
+            })
+            .await?;
+        }
+        Ok(held.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Tries what [`apply_objects`](Self::apply_objects) would do, and changes nothing. Returns every
+    /// refusal. What can only be told once other objects are there is not told.
+    ///
+    /// # Errors
+    /// When the API server does not answer.
+    pub async fn rehearse(&self, objects: &[Manifest], patience: Duration) -> Result<Vec<KubeError>, KubeError> {
+        let deadline = Deadline::after(patience);
+        let refused = Mutex::new(Vec::new());
+        // A kind that comes with these objects is not served yet.
+        let known: Vec<Manifest> = objects.iter().filter(|manifest| manifest.place().is_some()).cloned().collect();
+        let places = self.places(&known, Deed::Rehearse, &deadline).await?;
+        let placed = known.iter().filter_map(|manifest| Some((manifest, places.get(&kind_of(manifest))?)));
+        each(placed, async |(manifest, place)| {
+            match deadline.limit(ONE_REQUEST, self.once(manifest, place, Deed::Rehearse)).await {
+                Err(trouble @ (Trouble::Owned { .. } | Trouble::Answer { code: 400 | 422, .. })) => {
+                    let refusal = KubeError::Refused { object: manifest.title(), source: trouble };
+                    refused.lock().unwrap_or_else(PoisonError::into_inner).push(refusal);
+                    Ok(())
+                }
+                Err(trouble @ (Trouble::Unreachable { .. } | Trouble::Untrusted { .. })) => {
+                    Err(self.unavailable(trouble))
+                }
+                // All else may come right by itself, and is told when it is meant.
+                Ok(()) | Err(_) => Ok(()),
+            }
+        })
+        .await?;
+        Ok(refused.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Deletes objects with all that they made, in the opposite order, and waits until they are gone.
+    /// Those that are absent, or of kinds that the server does not know, are no error.
+    ///
+    /// # Errors
+    /// The first object that cannot be deleted, or that is still there when `patience` is over.
+    pub async fn delete_objects(&self, objects: &[ObjectRef], patience: Duration) -> Result<(), KubeError> {
+        let deadline = Deadline::after(patience);
+        let mut objects: Vec<_> = objects.iter().map(|object| Manifest::new(object.clone(), Value::Null)).collect();
+        objects.sort_by_key(|manifest| Reverse(manifest.rank()));
+        let places = self.places(&objects, Deed::DeleteLast, &deadline).await?;
+        for rank in objects.chunk_by(|one, other| one.rank() == other.rank()) {
+            let placed = rank.iter().filter_map(|manifest| Some((manifest, places.get(&kind_of(manifest))?)));
+            each(placed, async |(manifest, place)| {
+                self.one(manifest, place, Deed::DeleteLast, &deadline).await?;
+                self.until_gone(manifest, &format!("{}/{}", manifest.path(place), manifest.name), &deadline).await
+            })
+            .await?;
+        }
+        Ok(())
+    }
+
+    async fn until_gone(&self, manifest: &Manifest, path: &str, deadline: &Deadline) -> Result<(), KubeError> {
+        let mut rests = Rests::new();
+        loop {
+            let cause = match deadline.limit(ONE_REQUEST, self.get::<Value>(path)).await {
+                Err(trouble) if trouble.code() == Some(404) => return Ok(()),
+                Err(trouble) => Cause::Api(trouble),
+                // Made anew by somebody: not what was deleted.
+                Ok(object) if object.pointer("/metadata/deletionTimestamp").is_none() => return Ok(()),
+                Ok(object) => Cause::Warning { object: manifest.title(), message: what_keeps(&object) },
+            };
+            if deadline.is_over() {
+                let what = format!("the end of {}", manifest.title());
+                return Err(KubeError::not_in_time(what, deadline.patience(), Some(cause)));
+            }
+            deadline.rest(rests.next()).await;
+        }
+    }
+
+    /// Objects as they are now, in the order asked for; `None` for those that do not exist.
+    ///
+    /// # Errors
+    /// When the API server does not answer within `patience`.
+    pub async fn find_objects(
+        &self,
+        objects: &[ObjectRef],
+        patience: Duration,
+    ) -> Result<Vec<Option<Value>>, KubeError> {
+        let deadline = Deadline::after(patience);
+        let objects: Vec<_> = objects.iter().map(|object| Manifest::new(object.clone(), Value::Null)).collect();
+        let places = self.places(&objects, Deed::Delete, &deadline).await?;
+        let found = Mutex::new(vec![None; objects.len()]);
+        let placed = objects.iter().map(|manifest| (manifest, places.get(&kind_of(manifest)))).enumerate();
+        each(placed, async |(index, (manifest, place))| {
+            let Some(place) = place else { return Ok(()) };
+            let path = format!("{}/{}", manifest.path(place), manifest.name);
+            match deadline.limit(ONE_REQUEST, self.get::<Value>(&path)).await {
+                Ok(object) => found.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(object),
+                Err(trouble) if trouble.code() == Some(404) => {}
+                Err(trouble) => return Err(self.unavailable(trouble)),
+            }
+            Ok(())
+        })
+        .await?;
+        Ok(found.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The ConfigMaps of a namespace that have a label.
+    ///
+    /// # Errors
+    /// When the API server does not answer within `patience`.
+    pub async fn config_maps(&self, namespace: &str, label: &str, patience: Duration) -> Result<Vec<Value>, KubeError> {
+        let path = format!("/api/v1/namespaces/{namespace}/configmaps?labelSelector={label}");
+        let deadline = Deadline::after(patience);
+        let mut rests = Rests::new();
+        loop {
+            match deadline.limit(ONE_REQUEST, self.get::<Value>(&path)).await {
+                Ok(mut list) => {
+                    return Ok(match list.get_mut("items").map(Value::take) {
+                        Some(Value::Array(items)) => items,
+                        _ => Vec::new(),
+                    });
+                }
+                Err(trouble) if deadline.is_over() || matches!(trouble, Trouble::Untrusted { .. }) => {
+                    return Err(self.unavailable(trouble));
+                }
+                Err(_) => deadline.rest(rests.next()).await,
+            }
+        }
+    }
+}
+
+/// Why an object that is deleted is still there.
+fn what_keeps(object: &Value) -> String {
+    let finalizers = object.pointer("/metadata/finalizers").and_then(Value::as_array);
+    let names: Vec<&str> = finalizers.into_iter().flatten().filter_map(Value::as_str).collect();
+    if names.is_empty() {
+        "it is still going away".to_owned()
+    } else {
+        format!("it waits for its finalizers ({})", names.join(", "))
+    }
+}

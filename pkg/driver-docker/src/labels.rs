@@ -3,7 +3,10 @@
 //! They are the driver's only memory: which cluster a container, volume or network belongs to,
 //! and what of a node cannot be asked from the Engine once its container is gone.
 
-use std::{collections::HashMap, net::Ipv4Addr};
+use std::{
+    collections::{BTreeMap, HashMap},
+    net::Ipv4Addr,
+};
 
 use skiff_config::{ClusterName, NodeName};
 use skiff_driver::{NodeRole, NodeSpec, Purpose};
@@ -27,6 +30,9 @@ pub(crate) const API_PORT: &str = "dev.skiff.port.apiserver";
 /// On the short-lived container that finds out whether the host allows privileged ones: cluster.
 pub(crate) const PROBE: &str = "dev.skiff.probe";
 
+/// On containers and volumes: prefix of the node's marks.
+pub(crate) const MARK: &str = "dev.skiff.mark.";
+
 /// A set of labels, as the Engine's API has it.
 pub(crate) type Labels = HashMap<String, String>;
 
@@ -43,14 +49,14 @@ pub(crate) fn network(cluster: &ClusterName) -> Labels {
 
 /// Labels of a node's volume: enough to make the node again.
 pub(crate) fn volume(spec: &NodeSpec) -> Labels {
-    [
+    let own = [
         (CLUSTER, spec.cluster.to_string()),
         (NODE, spec.name.to_string()),
         (ROLE, spec.role.to_string()),
         (ADDRESS, spec.address.to_string()),
-    ]
-    .map(|(label, value)| (label.to_owned(), value))
-    .into()
+    ];
+    let marks = spec.marks.iter().map(|(key, value)| (format!("{MARK}{key}"), value.clone()));
+    own.map(|(label, value)| (label.to_owned(), value)).into_iter().chain(marks).collect()
 }
 
 /// Labels of a node's container.
@@ -66,6 +72,12 @@ pub(crate) fn container(spec: &NodeSpec) -> Labels {
         labels.insert(label.to_owned(), format!("{}/{}", port.node_port, port.protocol.as_str()));
     }
     labels
+}
+
+/// Reads the marks among labels.
+pub(crate) fn marks(labels: &Labels) -> BTreeMap<String, String> {
+    let mark = |(label, value): (&String, &String)| Some((label.strip_prefix(MARK)?.to_owned(), value.clone()));
+    labels.iter().filter_map(mark).collect()
 }
 
 /// What labels tell of a node.

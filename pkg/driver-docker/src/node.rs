@@ -345,6 +345,7 @@ fn present_node(container: ContainerSummary) -> Option<NodeStatus> {
         state: container.state.map_or(MachineState::Broken, listed_state),
         address: identity.address,
         image: labels.get(labels::IMAGE).cloned(),
+        marks: labels::marks(&labels),
     })
 }
 
@@ -357,6 +358,7 @@ fn missing_node(volume: Volume) -> Option<NodeStatus> {
         state: MachineState::Missing,
         address: identity.address,
         image: None,
+        marks: labels::marks(&volume.labels),
     })
 }
 

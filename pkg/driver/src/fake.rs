@@ -107,6 +107,7 @@ struct Disk {
     cluster: ClusterName,
     role: NodeRole,
     address: Ipv4Addr,
+    marks: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Default)]
@@ -255,7 +256,8 @@ impl Driver for FakeDriver {
         if foreign || started {
             return Err(FakeError::NodeExists { node: spec.name.clone() });
         }
-        let disk = Disk { cluster: spec.cluster.clone(), role: spec.role, address: spec.address };
+        let disk =
+            Disk { cluster: spec.cluster.clone(), role: spec.role, address: spec.address, marks: spec.marks.clone() };
         state.disks.entry(spec.name.clone()).or_insert(disk);
         state.machines.insert(spec.name.clone(), Machine { spec: spec.clone(), state: MachineState::Created });
         Ok(())
@@ -327,6 +329,7 @@ impl Driver for FakeDriver {
                 state: machine.map_or(MachineState::Missing, |machine| machine.state),
                 address: Some(machine.map_or(disk.address, |machine| machine.spec.address)),
                 image: machine.map(|machine| machine.spec.image.clone()),
+                marks: machine.map_or(&disk.marks, |machine| &machine.spec.marks).clone(),
             }
         };
         let wanted = |disk: &Disk| cluster.is_none_or(|cluster| disk.cluster == *cluster);

@@ -1,6 +1,7 @@
 //! What a node shall be.
 
 use std::{
+    collections::BTreeMap,
     fmt,
     net::{IpAddr, Ipv4Addr},
 };
@@ -136,4 +137,7 @@ pub struct NodeSpec {
     pub published: Vec<Published>,
     /// Files to be there before the first start.
     pub seed: Vec<SeedFile>,
+    /// Words to keep with the machine and with what it stores, told again by `list`: they are still
+    /// there when skiff's own files are lost. Keys are lower-case words, values plain text.
+    pub marks: BTreeMap<String, String>,
 }

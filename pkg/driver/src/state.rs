@@ -1,6 +1,9 @@
 //! What a node is.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use skiff_config::{ClusterName, NodeName};
 
@@ -38,6 +41,8 @@ pub struct NodeStatus {
     pub address: Option<Ipv4Addr>,
     /// Key of the node image it was made from.
     pub image: Option<String>,
+    /// The marks it was made with, also when its machine is gone.
+    pub marks: BTreeMap<String, String>,
 }
 
 /// Where a running node answers, as seen from this host.

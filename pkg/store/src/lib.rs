@@ -22,6 +22,7 @@ mod store;
 
 pub use error::StoreError;
 pub use lock::{Lock, Owner};
+pub use process::{NotAProcess, Process};
 pub use profile::ProfileEntry;
 pub use settings::Settings;
 pub use store::Store;

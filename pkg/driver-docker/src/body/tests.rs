@@ -25,6 +25,7 @@ fn spec() -> NodeSpec {
         resources: Resources { cpus: Some(1.5), memory: Some(3 << 30), disk: None },
         published: vec![published(Purpose::Ssh, 32001, 22), published(Purpose::User, 8080, 80)],
         seed: Vec::new(),
+        marks: [("expires".to_owned(), "2026-01-01T00:00:00Z".to_owned())].into(),
     }
 }
 
@@ -52,6 +53,7 @@ fn a_container_has_the_nodes_name_address_and_labels() {
         "dev.skiff.node-address": "192.168.49.3",
         "dev.skiff.node-image": "a1b2",
         "dev.skiff.port.ssh": "22/tcp",
+        "dev.skiff.mark.expires": "2026-01-01T00:00:00Z",
     });
     assert_eq!(request["Labels"], labels);
 }

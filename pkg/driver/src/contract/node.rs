@@ -18,6 +18,7 @@ pub async fn created_node_is_listed_as_created<D: NodeImages>(trial: &Trial<D>) 
     assert_eq!(status.cluster, cluster);
     assert_eq!((status.role, status.state), (NodeRole::ControlPlane, MachineState::Created));
     assert_eq!((status.address, status.image), (Some(spec.address), Some(spec.image)));
+    assert_eq!(status.marks, spec.marks);
 }
 
 /// A node that never started may be half-made: making it again replaces it.
@@ -199,6 +200,7 @@ pub async fn deleted_machine_with_kept_data_is_missing<D: NodeImages>(trial: &Tr
     let status = trial.status(&cluster, &spec.name).await.expect("the node");
     assert_eq!((status.state, status.role), (MachineState::Missing, spec.role));
     assert_eq!((status.address, status.image), (Some(spec.address), None));
+    assert_eq!(status.marks, spec.marks);
 }
 
 /// A node whose machine is gone is made again under its name and address.

@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::{Error, api, dns, docker_info, lookup, storage};
+use crate::{Error, api, dns, docker_info, load_balancer, lookup, storage};
 
 /// What runs inside a skiff cluster.
 #[derive(Debug, Parser)]
@@ -25,6 +25,8 @@ enum Role {
     Dns(dns::DnsArgs),
     /// Provision node-local volumes
     Storage(storage::StorageArgs),
+    /// Give LoadBalancer services addresses of the nodes' subnet
+    LoadBalancer(load_balancer::LoadBalancerArgs),
     /// Resolve a name as the C library does, and print its addresses
     Lookup(lookup::LookupArgs),
     /// Answer the few questions that old kubelets ask a Docker daemon
@@ -65,6 +67,7 @@ fn dispatch(role: Role) -> Result<ExitCode, Error> {
     match role {
         Role::Dns(args) => dns::run(args).map(|()| ExitCode::SUCCESS),
         Role::Storage(args) => storage::run(args).map(|()| ExitCode::SUCCESS),
+        Role::LoadBalancer(args) => load_balancer::run(args).map(|()| ExitCode::SUCCESS),
         Role::Lookup(args) => lookup::run(&args, &mut std::io::stdout().lock()),
         Role::DockerInfo(args) => docker_info::run(&args).map(|()| ExitCode::SUCCESS),
     }

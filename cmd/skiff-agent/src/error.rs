@@ -60,6 +60,17 @@ pub(crate) enum Error {
         /// The cause.
         source: std::io::Error,
     },
+    /// The kernel's network settings cannot be reached.
+    #[error("cannot talk to the kernel about the network")]
+    Netlink(#[source] std::io::Error),
+    /// No interface of the node has its address.
+    #[error("cannot find the network interface with the address {address}")]
+    Interface {
+        /// The address.
+        address: std::net::Ipv4Addr,
+        /// The cause, if it is not just that there is none.
+        source: Option<rtnetlink::Error>,
+    },
     /// A task that must run for ever has ended.
     #[error("a task ended unexpectedly")]
     TaskEnded,

@@ -7,6 +7,7 @@ mod docker_info;
 mod error;
 mod http;
 mod listen;
+mod load_balancer;
 mod lookup;
 #[cfg(test)]
 mod manifests;

@@ -137,6 +137,38 @@ impl Client {
         }
     }
 
+    /// Tells objects after the list and after every change, and each trouble that comes between. Goes on
+    /// until `tell` returns false.
+    pub(crate) async fn observe<K: Object>(
+        &self,
+        collection: Collection,
+        mut tell: impl FnMut(Result<&Objects<K>, Trouble>) -> bool,
+    ) {
+        let deadline = Deadline::after(Duration::MAX);
+        let mut rests = Rests::new();
+        loop {
+            let trouble = match deadline.limit(ONE_LIST, self.list_at(&collection)).await {
+                Ok((mut objects, version)) => {
+                    rests.reset();
+                    if !tell(Ok(&objects)) {
+                        return;
+                    }
+                    let mut judge = |objects: &Objects<K>| (!tell(Ok(objects))).then_some(());
+                    match self.watch(&collection, &version, &deadline, &mut objects, &mut judge).await {
+                        Ok(Some(())) => return,
+                        Ok(None) => None,
+                        Err(trouble) => Some(trouble),
+                    }
+                }
+                Err(trouble) => Some(trouble),
+            };
+            if trouble.is_some_and(|trouble| !tell(Err(trouble))) {
+                return;
+            }
+            deadline.rest(rests.next()).await;
+        }
+    }
+
     async fn list_at<K: Object>(&self, collection: &Collection) -> Result<(Objects<K>, String), Trouble> {
         let text = self.send(collection.list_request()?).await?;
         let list: List<K> =

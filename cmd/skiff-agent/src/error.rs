@@ -71,6 +71,9 @@ pub(crate) enum Error {
         /// The cause, if it is not just that there is none.
         source: Option<rtnetlink::Error>,
     },
+    /// A certificate of the role's own could not be made.
+    #[error("cannot make a certificate")]
+    Certificate(#[source] rcgen::Error),
     /// A task that must run for ever has ended.
     #[error("a task ended unexpectedly")]
     TaskEnded,

@@ -12,6 +12,7 @@ mod lookup;
 #[cfg(test)]
 mod manifests;
 mod metrics;
+mod metrics_server;
 mod resolv;
 mod runtime;
 mod storage;

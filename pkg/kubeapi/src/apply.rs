@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use futures_util::{TryStreamExt, stream};
 use kube::core::{
     Request,
-    params::{DeleteParams, Patch, PatchParams},
+    params::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use serde::Deserialize;
 use tokio::time::Instant;
@@ -116,6 +116,9 @@ impl Client {
     }
 
     pub(crate) async fn once(&self, manifest: &Manifest, place: &Place, deed: Deed) -> Result<(), Trouble> {
+        if manifest.kind == "APIService" && !deed.is_delete() {
+            return self.merge(manifest, place, deed).await;
+        }
         let target = Request::new(manifest.path(place));
         let apply = |params: &PatchParams| target.patch(&manifest.name, params, &Patch::Apply(&manifest.body));
         let params = PatchParams::apply(FIELD_MANAGER);
@@ -131,6 +134,26 @@ impl Client {
             Err(trouble) if deed.is_delete() && trouble.code() == Some(404) => Ok(()),
             // What is applied to an object that is going away goes with it.
             Ok(body) if !deed.is_delete() && is_leaving(&body) => Err(leaving()),
+            answer => answer.map(drop),
+        }
+    }
+
+    /// Changes an object so that it has what the manifest says, or makes it. The part of the API server
+    /// that keeps APIServices breaks off the connection when 1.20 is to apply one by itself.
+    async fn merge(&self, manifest: &Manifest, place: &Place, deed: Deed) -> Result<(), Trouble> {
+        let target = Request::new(manifest.path(place));
+        let garbled = |error: &dyn std::error::Error| Trouble::Garbled { detail: error.to_string() };
+        let (manager, dry_run) = (Some(FIELD_MANAGER.to_owned()), deed == Deed::Rehearse);
+        let params = PatchParams { field_manager: manager.clone(), dry_run, ..PatchParams::default() };
+        let change = target.patch(&manifest.name, &params, &Patch::Merge(&manifest.body));
+        match self.send(change.map_err(|error| garbled(&error))?).await {
+            Ok(body) if is_leaving(&body) => Err(leaving()),
+            Err(trouble) if trouble.code() == Some(404) => {
+                let body = serde_json::to_vec(&manifest.body).map_err(|error| garbled(&error))?;
+                let params = PostParams { field_manager: manager, dry_run };
+                let request = target.create(&params, body).map_err(|error| garbled(&error))?;
+                self.send(request).await.map(drop)
+            }
             answer => answer.map(drop),
         }
     }

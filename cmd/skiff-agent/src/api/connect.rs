@@ -27,6 +27,11 @@ pub(crate) struct Access {
 
 /// Waits until the API server accepts connections and returns a client for it.
 pub(crate) async fn connect(access: &Access) -> Result<Client, Error> {
+    connect_with_config(access).await.map(|(_, client)| client)
+}
+
+/// The same, with the settings behind the client: kubelets take them, too.
+pub(crate) async fn connect_with_config(access: &Access) -> Result<(Config, Client), Error> {
     // A second call finds the provider in place, which is just as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut config = match &access.kubeconfig {
@@ -39,7 +44,8 @@ pub(crate) async fn connect(access: &Access) -> Result<Client, Error> {
     };
     config.connect_timeout = Some(CONNECT_TIME);
     wait_until_reachable(&config).await;
-    Client::try_from(config).map_err(Error::Client)
+    let client = Client::try_from(config.clone()).map_err(Error::Client)?;
+    Ok((config, client))
 }
 
 /// Connects again and again, each time from a new port and with little patience.

@@ -4,7 +4,7 @@ mod connect;
 pub(crate) mod objects;
 mod retry;
 
-pub(crate) use connect::{Access, connect};
+pub(crate) use connect::{Access, connect, connect_with_config};
 pub(crate) use retry::Backoff;
 
 /// An error with its causes, in one line. Causes that only repeat what was said are left out.

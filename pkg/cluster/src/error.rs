@@ -2,6 +2,7 @@
 
 use std::{error::Error, fmt, time::Duration};
 
+use skiff_addons::AddonError;
 use skiff_bootstrap::BootstrapError;
 use skiff_config::{ClusterName, KubeVersion, NodeName, Problem};
 use skiff_report::{Diagnose, ExitCode, Reason, chain};
@@ -127,6 +128,20 @@ pub enum ClusterError {
     /// kubeadm, certificates, configuration.
     #[error(transparent)]
     Bootstrap(#[from] BootstrapError),
+    /// Addons.
+    #[error(transparent)]
+    Addon(#[from] AddonError),
+    /// Addons cannot be changed while the cluster is frozen.
+    #[error("the addons of cluster `{0}` cannot be changed while it is paused")]
+    AddonPaused(ClusterName),
+    /// Other addons stand on this one.
+    #[error("addon {addon} is required by {}", by.join(" and "))]
+    AddonNeeded {
+        /// The addon.
+        addon: String,
+        /// Those that require it.
+        by: Vec<String>,
+    },
     /// The Kubernetes API.
     #[error(transparent)]
     Api(Outside),
@@ -216,6 +231,17 @@ impl Diagnose for ClusterError {
             Self::Store(error) => error.reason(),
             Self::Driver(error) | Self::Image(error) | Self::Api(error) | Self::Kubeconfig(error) => error.0.reason(),
             Self::Run(error) => error.reason(),
+            Self::Addon(error) => error.reason(),
+            Self::AddonPaused(name) => Reason::new(
+                "MK_ADDON_PAUSED",
+                ExitCode::PROGRAM_CONFLICT,
+                format!("`skiff unpause -p {name}` lets the cluster go on."),
+            ),
+            Self::AddonNeeded { addon, by } => Reason::new(
+                "MK_ADDON_REQUIRED",
+                ExitCode::PROGRAM_CONFLICT,
+                format!("Disable all of them: `skiff addons disable {} {addon}`.", by.join(" ")),
+            ),
             Self::Bootstrap(error) => error.reason(),
             Self::NotUsable { .. } => Reason::new(
                 "GUEST_START",

@@ -4,6 +4,7 @@
 //! pass fakes. `start/` is split into one file a step, in the order a start goes through them.
 
 mod access;
+mod addons;
 mod api;
 mod clock;
 mod delete;
@@ -25,6 +26,10 @@ mod stop;
 mod stopwatch;
 
 pub use access::ClientFiles;
+pub use addons::{
+    AddonListing, AddonReport, AddonRequest, AddonState, addon_states, configure_addon, disable_addons, enable_addons,
+    list_addons,
+};
 pub use api::{Api, ConnectApi};
 pub use delete::delete;
 pub use error::{ClusterError, Outside};

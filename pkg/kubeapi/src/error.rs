@@ -49,6 +49,15 @@ pub enum KubeError {
         #[source]
         cause: Option<Box<Cause>>,
     },
+    /// What stands in the way does not pass by itself.
+    #[error("{what} cannot come about")]
+    Hopeless {
+        /// What was waited for.
+        what: String,
+        /// What stands in the way.
+        #[source]
+        cause: Box<Cause>,
+    },
     /// A manifest cannot be read.
     #[error("manifest {place}: {problem}")]
     Manifest {
@@ -144,6 +153,7 @@ impl Diagnose for KubeError {
                 Reason::new("K8S_APISERVER_NOT_READY", ExitCode::CONTROL_PLANE_NOT_RUNNING, SEE_LOGS)
             }
             Self::NotInTime { cause, .. } => cause.as_deref().map_or_else(too_slow, cause_reason),
+            Self::Hopeless { cause, .. } => cause_reason(cause),
             Self::Manifest { .. } => Reason::new("GUEST_MANIFEST", ExitCode::PROGRAM_CONFIG, "Correct the manifest."),
             Self::Refused { source, .. } => refused_reason(source),
             Self::PodCidrTaken { .. } => Reason::new(

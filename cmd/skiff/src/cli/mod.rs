@@ -1,5 +1,6 @@
 //! The command line: one file a verb.
 
+mod addons;
 mod completion;
 mod config;
 mod delete;
@@ -85,6 +86,7 @@ pub(crate) enum Command {
     NodeImage(node_image::Args),
     Drivers(drivers::Args),
     UpdateContext(update_context::Args),
+    Addons(addons::Args),
     Config(config::Args),
     Completion(completion::Args),
     Version(version::Args),
@@ -152,6 +154,7 @@ impl Command {
             Self::NodeImage(args) => interrupt.unless(args.run(context)).await,
             Self::Drivers(args) => interrupt.unless(args.run(context)).await,
             Self::UpdateContext(args) => interrupt.unless(args.run(context)).await,
+            Self::Addons(args) => interrupt.unless(args.run(context)).await,
             Self::Config(args) => args.run(context),
             Self::Completion(args) => args.run(),
             Self::Version(args) => args.run(),

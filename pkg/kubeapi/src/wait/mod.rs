@@ -2,6 +2,7 @@
 
 mod evidence;
 mod met;
+mod prove;
 #[cfg(test)]
 mod tests;
 

@@ -1,0 +1,48 @@
+//! `skiff addons enable`.
+
+use std::time::Instant;
+
+use skiff_cluster::enable_addons;
+use skiff_report::ExitCode;
+
+use super::{catalog, settings::SettingsArgs};
+use crate::{
+    context::{Context, print_line},
+    failure::Failure,
+    ui::seconds,
+};
+
+/// Enables addons, and those they require; ends when they work.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The addons.
+    #[arg(required = true, value_name = "ADDON")]
+    names: Vec<String>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// Take over objects and fields that belong to others.
+    #[arg(long)]
+    force: bool,
+}
+
+impl Args {
+    pub(super) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
+        let begin = Instant::now();
+        let catalog = catalog(context)?;
+        for name in &self.names {
+            let _ = catalog.find(name)?;
+        }
+        let host = context.host_of_cluster("skiff addons enable").await?;
+        let request = self.settings.into_request(self.names, self.force);
+        let report = enable_addons(&host, &catalog, &context.cluster, &request).await?;
+        context.ui.finish();
+        for name in report.changed {
+            print_line(&if report.stored {
+                format!("The '{name}' addon will be enabled when cluster `{}` starts", context.cluster)
+            } else {
+                format!("The '{name}' addon is enabled ({})", seconds(begin.elapsed()))
+            })?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,72 @@
+//! The cluster that addons are for.
+
+use skiff_addons::Context;
+use skiff_config::{ClusterFile, ClusterSpec, Phase};
+use skiff_driver::{Driver, MachineState};
+
+use crate::{ClusterError, ConnectApi, Host, access, host::api_error, host::driver_error, pause};
+
+/// A cluster that runs.
+pub(super) struct Target<A> {
+    /// Its API.
+    pub(super) api: A,
+    /// What manifests need to know.
+    pub(super) context: Context,
+}
+
+/// The stored cluster, and what it shall be. One that never came to life is none.
+pub(super) fn load<D, C, K>(
+    host: &Host<D, C, K>,
+    name: &skiff_config::ClusterName,
+) -> Result<(ClusterFile, ClusterSpec), ClusterError> {
+    let file = host.load(name)?;
+    if file.status.phase == Phase::Creating {
+        return Err(ClusterError::NotFound(name.clone()));
+    }
+    let spec = file.to_spec().map_err(|problems| ClusterError::Settings { problems })?;
+    Ok((file, spec))
+}
+
+/// The running cluster; `None` if it is off.
+pub(super) async fn reach<D: Driver, C, K: ConnectApi>(
+    host: &Host<D, C, K>,
+    file: &ClusterFile,
+    spec: &ClusterSpec,
+) -> Result<Option<Target<K::Api>>, ClusterError> {
+    let name = &spec.name;
+    let live = host.driver.list(Some(name)).await.map_err(driver_error)?;
+    let Some(first) = file.status.nodes.first() else { return Ok(None) };
+    let state = live.iter().find(|node| node.name == first.name).map(|node| node.state);
+    match state {
+        Some(MachineState::Running) if pause::freezes_api(&host.store, name)? => {
+            return Err(ClusterError::AddonPaused(name.clone()));
+        }
+        Some(MachineState::Running) => {}
+        Some(MachineState::Paused) => return Err(ClusterError::AddonPaused(name.clone())),
+        _ => return Ok(None),
+    }
+    let Some(access) = access::access(&host.store, name, spec.listen_address, first)? else { return Ok(None) };
+    let api = host.api.client(&access).map_err(api_error)?;
+    Ok(Some(Target { api, context: context(file, spec) }))
+}
+
+/// What manifests need to know of a cluster.
+pub(crate) fn context(file: &ClusterFile, spec: &ClusterSpec) -> Context {
+    let first = file.status.nodes.first();
+    let address = first.map_or(std::net::Ipv4Addr::UNSPECIFIED, |node| node.address);
+    // A node's network is the one around it, where nothing else is known.
+    let around = || ipnet::Ipv4Net::new_assert(address, 24).trunc();
+    let node_network = file.status.subnet.unwrap_or_else(around);
+    Context {
+        kubernetes: spec.kubernetes_version.clone(),
+        agent: first.map(|node| node.agent.clone()).unwrap_or_default(),
+        domain: spec.dns_domain.clone(),
+        dns_ip: spec.cluster_dns_ip(),
+        service_network: spec.service_cidr,
+        pod_network: spec.pod_cidr,
+        api_host: address.to_string(),
+        api_port: spec.apiserver.port,
+        node_gateway: node_network.hosts().next().unwrap_or(address),
+        node_network,
+    }
+}

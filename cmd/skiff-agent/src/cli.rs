@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::{Error, api, dns, docker_info, load_balancer, lookup, metrics_server, storage};
+use crate::{Error, api, dns, docker_info, ingress, load_balancer, lookup, metrics_server, storage};
 
 /// What runs inside a skiff cluster.
 #[derive(Debug, Parser)]
@@ -23,6 +23,8 @@ struct Cli {
 enum Role {
     /// Serve cluster DNS
     Dns(dns::DnsArgs),
+    /// Route HTTP and TLS by host and path
+    Ingress(ingress::IngressArgs),
     /// Provision node-local volumes
     Storage(storage::StorageArgs),
     /// Give LoadBalancer services addresses of the nodes' subnet
@@ -68,6 +70,7 @@ fn log_to_stderr(level: LevelFilter) {
 fn dispatch(role: Role) -> Result<ExitCode, Error> {
     match role {
         Role::Dns(args) => dns::run(args).map(|()| ExitCode::SUCCESS),
+        Role::Ingress(args) => ingress::run(args).map(|()| ExitCode::SUCCESS),
         Role::Storage(args) => storage::run(args).map(|()| ExitCode::SUCCESS),
         Role::LoadBalancer(args) => load_balancer::run(args).map(|()| ExitCode::SUCCESS),
         Role::MetricsServer(args) => metrics_server::run(args).map(|()| ExitCode::SUCCESS),

@@ -74,6 +74,9 @@ pub(crate) enum Error {
     /// A certificate of the role's own could not be made.
     #[error("cannot make a certificate")]
     Certificate(#[source] rcgen::Error),
+    /// There is no certificate to begin with.
+    #[error("cannot set up TLS")]
+    DefaultCertificate(#[source] crate::ingress::TlsFault),
     /// A task that must run for ever has ended.
     #[error("a task ended unexpectedly")]
     TaskEnded,

@@ -6,6 +6,7 @@ mod dns;
 mod docker_info;
 mod error;
 mod http;
+mod ingress;
 mod listen;
 mod load_balancer;
 mod lookup;

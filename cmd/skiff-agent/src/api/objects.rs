@@ -48,6 +48,8 @@ pub(crate) struct ServicePort {
     pub(crate) protocol: Option<String>,
     /// The number.
     pub(crate) port: u16,
+    /// What is spoken there, such as `kubernetes.io/h2c`.
+    pub(crate) app_protocol: Option<String>,
 }
 
 /// An EndpointSlice; `v1beta1` and `v1` agree in all that is used here.
@@ -81,6 +83,8 @@ pub(crate) struct Endpoint {
 pub(crate) struct Conditions {
     /// Whether it takes traffic; absent means that nobody knows, which is to be taken as yes.
     pub(crate) ready: Option<bool>,
+    /// Whether it answers, be it on its way out or not; absent on old servers.
+    pub(crate) serving: Option<bool>,
 }
 
 /// A port of a slice.
@@ -144,6 +148,8 @@ macro_rules! view_of {
         }
     };
 }
+
+pub(crate) use view_of;
 
 view_of!(Service, NamespaceResourceScope, "" / "v1" "Service" "services");
 view_of!(Namespace, ClusterResourceScope, "" / "v1" "Namespace" "namespaces");

@@ -1,0 +1,185 @@
+//! The role `ingress`: HTTP and TLS routing by host and path, for Ingress objects and for HTTPRoutes.
+//!
+//! `watch` brings the objects into `state`; `reload` has `compile` make a `table` of them, purely, and puts it in force;
+//! `proxy` serves by it, `tls` finds the certificates in it; `report` tells others what came out.
+
+mod access_log;
+mod annotations;
+mod auth;
+mod compile;
+mod metrics;
+mod objects;
+mod place;
+mod policy;
+mod problem;
+mod proxy;
+mod reload;
+mod report;
+mod state;
+mod table;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod watch;
+
+pub(crate) use tls::TlsFault;
+
+use std::{net::IpAddr, sync::Arc, thread};
+
+use ipnet::IpNet;
+use tokio::task::JoinSet;
+
+use self::{
+    access_log::AccessLog,
+    metrics::IngressMetrics,
+    place::Place,
+    proxy::{Listeners, Settings, Shared, Shutdown},
+    reload::Outcome,
+    state::State,
+};
+use crate::{
+    Error,
+    api::{self, Access},
+    http,
+    listen::Listen,
+    runtime,
+};
+
+/// The ports served unless others are named: such that need no privilege.
+const DEFAULT_PORTS: (u16, u16) = (8080, 8443);
+/// The port of the health server.
+const HEALTH_PORT: u16 = 10060;
+/// More threads than this would take memory for nothing on a developer's machine.
+const MOST_WORKERS: usize = 4;
+
+/// Route HTTP and TLS by host and path.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct IngressArgs {
+    /// Where to serve HTTP. The port is 8080 unless given.
+    #[arg(long, value_name = "IP[:PORT]", default_value = "::")]
+    http_listen: Listen,
+    /// Where to serve HTTPS. The port is 8443 unless given.
+    #[arg(long, value_name = "IP[:PORT]", default_value = "::")]
+    https_listen: Listen,
+    /// The port that clients reach HTTP by.
+    #[arg(long, value_name = "PORT", default_value_t = 80)]
+    http_port: u16,
+    /// The port that clients reach HTTPS by; redirections name it.
+    #[arg(long, value_name = "PORT", default_value_t = 443)]
+    https_port: u16,
+    /// Where to serve /health, /ready, /metrics and /drain. The port is 10060 unless given.
+    #[arg(long, value_name = "IP[:PORT]", default_value = "::")]
+    health_listen: Listen,
+    /// How many threads serve; one for each processor, at most 4, unless given.
+    #[arg(long, value_name = "N")]
+    workers: Option<usize>,
+    /// Whether each request is logged to standard output.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    access_log: bool,
+    /// Networks of proxies in front whose X-Forwarded headers are believed. May be repeated.
+    #[arg(long, value_name = "CIDR", value_parser = networks, default_value = "")]
+    trusted_proxy: Vec<Vec<IpNet>>,
+    /// An address to write into the status of ingresses, instead of those of the nodes that serve. May be repeated.
+    #[arg(long, value_name = "IP")]
+    publish_address: Vec<IpAddr>,
+    /// The name of the pod that this is.
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pod_name: Option<String>,
+    /// The namespace of the pod that this is.
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAME")]
+    pod_namespace: Option<String>,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Runs the role until the process is told to end.
+pub(crate) fn run(args: IngressArgs) -> Result<(), Error> {
+    runtime::block_on(serve(args))
+}
+
+async fn serve(args: IngressArgs) -> Result<(), Error> {
+    // A second call finds the provider in place, which is just as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let metrics = Arc::new(IngressMetrics::default());
+    let log = if args.access_log { AccessLog::to(std::io::stdout()) } else { AccessLog::off() };
+    let settings = Settings { https_port: args.https_port, trusted: args.trusted_proxy.concat() };
+    let shared = Arc::new(Shared::new(Arc::clone(&metrics), log, settings));
+    let tls = tls::config(&shared).map_err(Error::DefaultCertificate)?;
+    let health = http::bind(args.health_listen.or_port(HEALTH_PORT)).await?;
+    let (http_at, https_at) = (args.http_listen.or_port(DEFAULT_PORTS.0), args.https_listen.or_port(DEFAULT_PORTS.1));
+    let listeners = Listeners::bind(http_at, https_at, tls, (args.http_port, args.https_port))?;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(http::serve(health, Arc::new(Probe(Arc::clone(&shared)))));
+    let shutdown = Shutdown::new();
+    let mut workers = Vec::new();
+    let work = async {
+        let client = api::connect(&args.access).await?;
+        follow(&args, client, &shared, &mut tasks);
+        // Until there are routes, clients wait in the sockets instead of being told that there is nothing.
+        let mut generation = shared.generation.subscribe();
+        drop(generation.wait_for(|generation| *generation > 0).await);
+        workers = proxy::start(&shared, &listeners, worker_count(args.workers), &shutdown)?;
+        drop(listeners);
+        tracing::info!(http = %http_at, https = %https_at, routes = shared.table.load().len(), "serving");
+        // All tasks are there for ever; the first to end has failed.
+        tasks.join_next().await;
+        Err(Error::TaskEnded)
+    };
+    let ended = runtime::until_told_to_end(work).await;
+    shutdown.begin();
+    let joined = tokio::task::spawn_blocking(move || workers.into_iter().try_for_each(thread::JoinHandle::join));
+    if !matches!(joined.await, Ok(Ok(()))) {
+        tracing::error!("a worker ended unexpectedly");
+    }
+    ended
+}
+
+/// Networks that commas separate; nothing is no network.
+fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
+    parts.map(|part| part.parse().map_err(|_| format!("{part} is no network"))).collect()
+}
+
+fn worker_count(wanted: Option<usize>) -> usize {
+    wanted.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS))
+}
+
+/// Starts all that follows the API server.
+fn follow(args: &IngressArgs, client: kube::Client, shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
+    let state = Arc::new(State::default());
+    let told = tokio::sync::watch::Sender::new(Arc::new(Outcome::default()));
+    let fixed = Some(args.publish_address.clone()).filter(|addresses| !addresses.is_empty());
+    let place = tokio::sync::watch::Sender::new(Place { speaks: fixed.is_some(), addresses: fixed.clone() });
+    let (outcome, here) = (told.subscribe(), place.subscribe());
+    let (own_client, own_shared, own_state) = (client.clone(), Arc::clone(shared), Arc::clone(&state));
+    tasks.spawn(async move { watch::run(own_client, &own_state, &own_shared.metrics).await });
+    let own_shared = Arc::clone(shared);
+    tasks.spawn(async move { reload::run(&state, &own_shared, &told).await });
+    let (own_client, metrics) = (client.clone(), Arc::clone(&shared.metrics));
+    let (own_outcome, own_here) = (outcome.clone(), here.clone());
+    tasks.spawn(async move { report::status(own_client, own_outcome, own_here, &metrics).await });
+    let pod = args.pod_name.clone();
+    tasks.spawn(report::problems(client.clone(), pod.clone(), outcome, here));
+    match (pod, args.pod_namespace.clone(), fixed) {
+        (Some(pod), Some(namespace), None) => {
+            tasks.spawn(async move { place::run(client, &namespace, &pod, &place).await });
+        }
+        // Whoever waits for news about the place waits for ever.
+        _ => drop(tasks.spawn(async move {
+            place.closed().await;
+            std::future::pending().await
+        })),
+    }
+}
+
+struct Probe(Arc<Shared>);
+
+impl http::Probe for Probe {
+    fn is_ready(&self) -> bool {
+        *self.0.generation.borrow() > 0
+    }
+
+    fn metrics(&self) -> String {
+        self.0.metrics.page(self.0.table.load().len(), self.0.log.dropped.get())
+    }
+}

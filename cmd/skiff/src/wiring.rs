@@ -39,11 +39,20 @@ impl Context {
         driver: &str,
         reporter: Arc<dyn Reporter>,
     ) -> Result<SkiffHost, Failure> {
-        let store = self.store()?;
         // A damaged profile is the use case's to tell; here it only means that nothing is known.
-        let stored = store.load(&self.cluster).ok().flatten().and_then(|file| file.status.driver);
-        let driver = stored.unwrap_or_else(|| driver.to_owned());
-        let Opened { driver, capabilities, passed_over } = open(&driver, &self.providers()).await?;
+        let stored = self.store()?.load(&self.cluster).ok().flatten().and_then(|file| file.status.driver);
+        self.host_on(command, stored.as_deref().unwrap_or(driver), reporter).await
+    }
+
+    /// A host with a certain driver, for what is not about one cluster.
+    pub(crate) async fn host_on(
+        &self,
+        command: &str,
+        driver: &str,
+        reporter: Arc<dyn Reporter>,
+    ) -> Result<SkiffHost, Failure> {
+        let store = self.store()?;
+        let Opened { driver, capabilities, passed_over } = open(driver, &self.providers()).await?;
         for finding in passed_over {
             reporter.info(&format!("Passed over {finding}"));
         }

@@ -4,7 +4,7 @@ use skiff_config::ClusterName;
 use skiff_driver::Driver;
 use skiff_report::Event;
 
-use crate::{ClusterError, DeleteReport, Host, host::driver_error, kubeconfig};
+use crate::{ClusterError, DeleteReport, Host, host::driver_error, kubeconfig, schedule::cancel_scheduled_stop};
 
 /// Removes a cluster: machines, data, network, files, kubeconfig entries. Works from labels alone
 /// when the profile is lost or damaged, and may be repeated.
@@ -34,6 +34,7 @@ pub(crate) async fn remove<D: Driver, C, K>(
     // A kubeconfig that somebody broke keeps no files here; it is told about when they are gone.
     let entry = kubeconfig::remove(host, name);
     let profile = host.store.profile_dir(name).exists();
+    cancel_scheduled_stop(&host.store, name)?;
     // The files go last: as long as they are there, the cluster can be found and deleted again.
     host.store.remove(name)?;
     let entry = entry?;

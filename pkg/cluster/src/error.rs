@@ -50,6 +50,9 @@ pub enum ClusterError {
     /// The cluster is frozen.
     #[error("cluster `{0}` is paused")]
     Paused(ClusterName),
+    /// A cluster cannot be for a process that is not there.
+    #[error("there is no process {0}")]
+    NoOwner(u32),
     /// What is no name of a namespace.
     #[error("`{0}` cannot be a namespace: names have a-z, 0-9 and -, and at most 63 of them")]
     Namespace(String),
@@ -188,6 +191,9 @@ impl Diagnose for ClusterError {
                 ExitCode::CONTROL_PLANE_NOT_RUNNING,
                 format!("`skiff unpause -p {name}` lets it go on."),
             ),
+            Self::NoOwner(_) => {
+                Reason::new("MK_USAGE", ExitCode::PROGRAM_USAGE, "In a shell, --owner-pid $$ names the shell.")
+            }
             Self::Namespace(_) => {
                 Reason::new("MK_USAGE", ExitCode::PROGRAM_USAGE, "`kubectl get namespaces` lists what there is.")
             }

@@ -9,10 +9,12 @@ mod api;
 mod clock;
 mod delete;
 mod error;
+mod gc;
 mod host;
 mod identity;
 mod kube;
 mod kubeconfig;
+mod lease;
 mod manifests;
 mod node_spec;
 mod nodes;
@@ -20,6 +22,7 @@ mod pause;
 mod port;
 mod profiles;
 mod report;
+mod schedule;
 mod start;
 mod status;
 mod stop;
@@ -33,15 +36,20 @@ pub use addons::{
 pub use api::{Api, ConnectApi};
 pub use delete::delete;
 pub use error::{ClusterError, Outside};
+pub use gc::{Garbage, GcReport, gc};
 pub use host::{Host, ImageSource};
 pub use kube::KubeConnector;
 pub use kubeconfig::update_context;
+pub use lease::{Ended, Lease};
 pub use nodes::{address, login, runner};
 pub use pause::{pause, unpause, was_paused};
 pub use profiles::{DamagedProfile, profiles, stored_profiles};
 pub use report::{
     ClusterStatus, ComponentState, DeleteReport, KubeconfigState, NodeReport, Outcome, PauseReport, PauseScope,
     ProfileReport, StartOptions, StartReport, StartRequest, StopReport, WaitFor,
+};
+pub use schedule::{
+    ScheduledStop, await_scheduled_stop, cancel_scheduled_stop, note_scheduled_stop, scheduled_stop,
 };
 pub use start::{Before, Preview, preview, start, undo_start};
 pub use status::status;

@@ -1,6 +1,6 @@
 //! From what a cluster shall be to what one machine shall be: pure.
 
-use std::{fmt::Write as _, time::SystemTime};
+use std::{collections::BTreeMap, fmt::Write as _, time::SystemTime};
 
 use sha2::{Digest, Sha256};
 use skiff_bootstrap::{
@@ -60,6 +60,8 @@ pub(crate) fn plan_node(
         resources,
         published,
         seed: seed.chain([settings(spec)]).chain(identity_files(identity, node)).collect(),
+        // What is marked is not the node's but the cluster's: whoever makes it adds that.
+        marks: BTreeMap::new(),
     };
     Ok(NodePlan { spec, config, fingerprint })
 }

@@ -4,7 +4,7 @@ use skiff_config::ClusterName;
 use skiff_driver::{Driver, MachineState};
 use skiff_report::Event;
 
-use crate::{ClusterError, Host, StopReport, host::driver_error, kubeconfig};
+use crate::{ClusterError, Host, StopReport, host::driver_error, kubeconfig, schedule::cancel_scheduled_stop};
 
 /// Stops every node of a cluster, the last one first. A cluster that is off stays so.
 ///
@@ -24,6 +24,8 @@ pub async fn stop<D: Driver, C, K>(
     if live.is_empty() {
         host.load(name)?;
     }
+    // Even of a cluster that is stopped by hand before its time.
+    cancel_scheduled_stop(&host.store, name)?;
     let mut stopped = Vec::new();
     for node in live.iter().rev() {
         if matches!(node.state, MachineState::Running | MachineState::Paused | MachineState::Broken) {

@@ -5,6 +5,7 @@ mod completion;
 mod config;
 mod delete;
 mod drivers;
+mod gc;
 mod image;
 mod kubectl;
 mod logs;
@@ -75,6 +76,7 @@ pub(crate) enum Command {
     Pause(pause::Args),
     #[command(visible_alias = "resume")]
     Unpause(pause::UnpauseArgs),
+    Gc(gc::Args),
     Status(status::Args),
     Profile(profile::Args),
     Ip(node::IpArgs),
@@ -143,6 +145,7 @@ impl Command {
             Self::Delete(args) => interrupt.unless(args.run(context)).await,
             Self::Pause(args) => interrupt.unless(args.run(context)).await,
             Self::Unpause(args) => interrupt.unless(args.run(context)).await,
+            Self::Gc(args) => interrupt.unless(args.run(context)).await,
             Self::Status(args) => interrupt.unless(args.run(context)).await,
             Self::Profile(args) => interrupt.unless(args.run(context)).await,
             Self::Ip(args) => interrupt.unless(args.run(context)).await,

@@ -53,6 +53,12 @@ pub(crate) struct Args {
     /// Do not make this cluster kubectl's current one.
     #[arg(long, help_heading = "Start")]
     keep_context: bool,
+    /// How long the cluster is needed, such as 1h: `skiff gc` deletes it after that.
+    #[arg(long, value_name = "TIME", value_parser = go_duration, help_heading = "Start")]
+    ttl: Option<Duration>,
+    /// The process the cluster is for, such as $$: `skiff gc` deletes it when that is gone.
+    #[arg(long, value_name = "PID", help_heading = "Start")]
+    owner_pid: Option<u32>,
     /// Show where the time went.
     #[arg(long, help_heading = "Start")]
     timings: bool,
@@ -186,6 +192,8 @@ impl Args {
                 download_only: self.download_only,
                 embed_certs: self.embed_certs,
                 keep_context: self.keep_context,
+                ttl: self.ttl,
+                owner: self.owner_pid,
             },
         })
     }

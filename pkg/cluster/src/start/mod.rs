@@ -24,7 +24,9 @@ use crate::{
     ClusterError, ConnectApi, Host, ImageSource, Outcome, StartOptions, StartReport, StartRequest, access, delete,
     host::{api_error, driver_error, image_error},
     identity::Identity,
-    kubeconfig, node_spec, pause,
+    kubeconfig,
+    lease::Lease,
+    node_spec, pause,
     stopwatch::Stopwatch,
 };
 
@@ -78,6 +80,11 @@ where
     }
     pause::thaw_before_start(host, &name).await?;
     let fresh = wanted.file.status.phase == Phase::Creating;
+    match Lease::begin(options.ttl, options.owner, SystemTime::now())? {
+        lease if fresh => lease.save(&host.store, &name)?,
+        Lease { expires: None, owner: None } => {}
+        _ => reporter.warn("--ttl and --owner-pid are left out: how long a cluster lives is settled when it is made."),
+    }
     let first = match run.bring_up(wanted).await {
         Ok(report) => return Ok(report),
         Err(error) => error,

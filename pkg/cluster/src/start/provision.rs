@@ -21,6 +21,7 @@ use crate::{
     clock, delete,
     host::{driver_error, image_error},
     identity::{Identity, NodeIdentity},
+    lease::Lease,
     node_spec::{NodePlan, plan_node},
     port::free_port,
 };
@@ -92,7 +93,8 @@ where
         let identity = self.identity(wanted, endpoint)?;
         let record = &wanted.file.status.nodes[0];
         let node_identity = NodeIdentity::load_or_make(&host.store, &name, &record.name)?;
-        let plan = plan_node(&identity, &node_identity, record, &network, &self.capabilities, SystemTime::now())?;
+        let mut plan = plan_node(&identity, &node_identity, record, &network, &self.capabilities, SystemTime::now())?;
+        plan.spec.marks = Lease::load(&host.store, &name)?.marks();
         let state = live.iter().find(|node| node.name == record.name).map(|node| node.state);
         let expiring = expiring(&wanted.file, identity.config.leaf_validity, SystemTime::now());
         let action = plan::node_action(state, record.applied == plan.fingerprint && !expiring);

@@ -38,6 +38,8 @@ pub(crate) fn options() -> StartOptions {
         download_only: false,
         embed_certs: false,
         keep_context: false,
+        ttl: None,
+        owner: None,
     }
 }
 

@@ -164,6 +164,8 @@ mod tests {
             download_only: false,
             embed_certs: false,
             keep_context: false,
+            ttl: None,
+            owner: None,
         };
         let (name, defaults) = ("dev".parse().unwrap(), SpecFile::default());
         preview(&store, StartRequest { name, given: spec(Some("4g")), defaults, options }).unwrap()

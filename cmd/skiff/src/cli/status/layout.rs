@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use skiff_cluster::{ClusterStatus, ComponentState, KubeconfigState, NodeReport};
 
-use crate::journal::Doing;
+use super::Around;
 
 /// A node with `-o json`.
 #[derive(Debug, Serialize)]
@@ -18,9 +18,11 @@ pub(super) struct Node<'a> {
     apiserver: &'static str,
     kubeconfig: &'static str,
     worker: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_to_stop: Option<&'a str>,
 }
 
-pub(super) fn node(node: &NodeReport) -> Node<'_> {
+pub(super) fn node<'a>(node: &'a NodeReport, time_to_stop: Option<&'a str>) -> Node<'a> {
     Node {
         name: &node.name,
         host: node.host.as_str(),
@@ -28,6 +30,7 @@ pub(super) fn node(node: &NodeReport) -> Node<'_> {
         apiserver: node.apiserver.as_str(),
         kubeconfig: node.kubeconfig.as_str(),
         worker: node.worker,
+        time_to_stop,
     }
 }
 
@@ -51,6 +54,8 @@ pub(super) struct Cluster<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     step_detail: Option<&'a str>,
     binary_version: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time_to_stop: Option<&'a str>,
     components: BTreeMap<&'static str, Base<'static>>,
     nodes: Vec<NodeState<'a>>,
 }
@@ -63,7 +68,8 @@ struct NodeState<'a> {
     components: BTreeMap<&'static str, Base<'static>>,
 }
 
-pub(super) fn cluster<'a>(status: &'a ClusterStatus, doing: Option<&'a Doing>) -> Cluster<'a> {
+pub(super) fn cluster<'a>(status: &'a ClusterStatus, around: Around<'a>) -> Cluster<'a> {
+    let Around { doing, time_to_stop } = around;
     let kubeconfig = status.nodes.first().map_or(KubeconfigState::Misconfigured, |node| node.kubeconfig);
     let kubeconfig = if kubeconfig == KubeconfigState::Misconfigured { 500 } else { 200 };
     Cluster {
@@ -71,6 +77,7 @@ pub(super) fn cluster<'a>(status: &'a ClusterStatus, doing: Option<&'a Doing>) -
         step: doing.map(|doing| doing.step.as_str()),
         step_detail: doing.map(|doing| doing.detail.as_str()),
         binary_version: concat!("v", env!("CARGO_PKG_VERSION")),
+        time_to_stop,
         components: [("kubeconfig", base("kubeconfig", kubeconfig))].into(),
         nodes: status.nodes.iter().map(node_state).collect(),
     }

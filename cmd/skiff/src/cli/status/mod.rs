@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use skiff_cluster::{ClusterError, ClusterStatus, ComponentState, KubeconfigState, NodeReport};
 use skiff_report::ExitCode;
 
-use super::{output::json, start::go_duration};
+use super::{output::json, start::go_duration, stop::time_to_stop};
 use crate::{
     context::{Context, print},
     failure::Failure,
@@ -27,7 +27,7 @@ pub(crate) struct Args {
     /// Format of the output.
     #[arg(short, long, value_name = "FORMAT", default_value = "text")]
     output: Format,
-    /// Go template for each node, e.g. {{.Host}}; fields: Name Host Kubelet APIServer Kubeconfig Worker.
+    /// Go template for each node, e.g. {{.Host}}; fields: Name Host Kubelet APIServer Kubeconfig Worker TimeToStop.
     #[arg(short, long, value_name = "TEMPLATE", conflicts_with = "output")]
     format: Option<String>,
     /// What to show: each node, or the cluster as a whole.
@@ -58,13 +58,25 @@ enum Layout {
     Cluster,
 }
 
+/// What goes on around a cluster, beside what its parts are.
+#[derive(Debug, Clone, Copy, Default)]
+struct Around<'a> {
+    /// What a skiff does with it.
+    doing: Option<&'a Doing>,
+    /// How long until it is stopped, if that is scheduled.
+    time_to_stop: Option<&'a str>,
+}
+
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
         let host = context.host_of_cluster("skiff status").await?;
         loop {
             let status = self.select(with_node(skiff_cluster::status(&host, &context.cluster).await?))?;
             let (events, at_work) = (host.store.events(&context.cluster)?, host.store.is_locked(&context.cluster));
-            print(&self.render(&status, doing(&events, at_work, Timestamp::now()).as_ref())?)?;
+            let doing = doing(&events, at_work, Timestamp::now());
+            let time_to_stop = time_to_stop(&host.store, &context.cluster)?;
+            let around = Around { doing: doing.as_ref(), time_to_stop: time_to_stop.as_deref() };
+            print(&self.render(&status, around)?)?;
             if stale(&status) {
                 context.ui.warn(&format!(
                     "kubectl's entry for this cluster is missing or stale: `skiff update-context -p {}` repairs it",
@@ -79,19 +91,20 @@ impl Args {
     }
 
     /// The status in the form that was asked for.
-    fn render(&self, status: &ClusterStatus, doing: Option<&Doing>) -> Result<String, Failure> {
+    fn render(&self, status: &ClusterStatus, around: Around<'_>) -> Result<String, Failure> {
+        let time_to_stop = around.time_to_stop;
         if let Some(format) = &self.format {
             let template = Template::parse(format, &text::FIELDS)?;
-            return Ok(status.nodes.iter().map(|node| text::filled(&template, node)).collect());
+            return Ok(status.nodes.iter().map(|node| text::filled(&template, node, time_to_stop)).collect());
         }
         match (self.layout, self.output) {
-            (Layout::Nodes, Format::Text) => Ok(text::blocks(status)),
+            (Layout::Nodes, Format::Text) => Ok(text::blocks(status, time_to_stop)),
             (Layout::Nodes, Format::Json) => match status.nodes.as_slice() {
-                [one] => json(&layout::node(one)),
-                many => json(&many.iter().map(layout::node).collect::<Vec<_>>()),
+                [one] => json(&layout::node(one, time_to_stop)),
+                many => json(&many.iter().map(|one| layout::node(one, time_to_stop)).collect::<Vec<_>>()),
             },
-            (Layout::Cluster, Format::Text) => Ok(text::cluster(status, doing)),
-            (Layout::Cluster, Format::Json) => json(&layout::cluster(status, doing)),
+            (Layout::Cluster, Format::Text) => Ok(text::cluster(status, around)),
+            (Layout::Cluster, Format::Json) => json(&layout::cluster(status, around)),
         }
     }
 

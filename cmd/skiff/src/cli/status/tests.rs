@@ -39,7 +39,7 @@ fn every_layout_and_format_keeps_its_shape() {
     let mut all = String::new();
     for flags in ["", "-o json", "-l cluster", "-l cluster -o json", "-f {{.Name}}:{{.Host}}/{{.APIServer}};"] {
         for status in [running(), half_stopped()] {
-            all += &format!("--- status {flags}\n{}\n", args(flags).render(&status, None).unwrap());
+            all += &format!("--- status {flags}\n{}\n", args(flags).render(&status, Around::default()).unwrap());
         }
     }
     insta::assert_snapshot!(all);
@@ -49,8 +49,18 @@ fn every_layout_and_format_keeps_its_shape() {
 fn a_start_under_way_is_told_by_its_step() {
     let doing =
         Doing { code: 100, step: "Booting control plane".to_owned(), detail: "Booting the control plane".to_owned() };
-    let render = |flags: &str| args(flags).render(&half_stopped(), Some(&doing)).unwrap();
+    let render =
+        |flags: &str| args(flags).render(&half_stopped(), Around { doing: Some(&doing), time_to_stop: None }).unwrap();
     insta::assert_snapshot!(render("-l cluster") + &render("-l cluster -o json"));
+}
+
+#[test]
+fn a_scheduled_stop_is_told_in_every_form() {
+    for flags in ["", "-o json", "-l cluster", "-l cluster -o json", "-f {{.TimeToStop}}"] {
+        let around = Around { doing: None, time_to_stop: Some("14m59s") };
+        let text = args(flags).render(&running(), around).unwrap();
+        assert!(text.contains("14m59s"), "{flags}: {text}");
+    }
 }
 
 #[test]
@@ -70,7 +80,7 @@ fn the_exit_code_adds_up_what_does_not_work() {
 fn a_cluster_without_nodes_does_not_pass_for_a_good_one() {
     let status = with_node(cluster(vec![]));
     assert_eq!(exit_code(&status).0, 7);
-    assert!(args("").render(&status, None).unwrap().contains("host: Nonexistent"));
+    assert!(args("").render(&status, Around::default()).unwrap().contains("host: Nonexistent"));
 }
 
 #[test]

@@ -6,12 +6,16 @@ use std::{
     time::Duration,
 };
 
+use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::LabelSelector};
+use kube::core::{Request, params::DeleteParams};
 use serde_json::Value;
 
 use crate::{
     Cause, Client, FieldOwner, KubeError, Manifest, ObjectRef, Trouble,
     apply::{Deed, each, kind_of},
     deadline::{Deadline, Rests},
+    follow::Collection,
+    wait::selector_text,
 };
 
 /// A server that takes longer over one request is asked anew.
@@ -122,20 +126,44 @@ impl Client {
 
     async fn until_gone(&self, manifest: &Manifest, path: &str, deadline: &Deadline) -> Result<(), KubeError> {
         let mut rests = Rests::new();
+        let mut cause = None;
         loop {
-            let cause = match deadline.limit(ONE_REQUEST, self.get::<Value>(path)).await {
+            match deadline.limit(ONE_REQUEST, self.get::<Value>(path)).await {
                 Err(trouble) if trouble.code() == Some(404) => return Ok(()),
-                Err(trouble) => Cause::Api(trouble),
+                // A request that was cut off by the deadline tells less than the one before it.
+                Err(trouble) => cause = cause.or(Some(Cause::Api(trouble))),
                 // Made anew by somebody: not what was deleted.
                 Ok(object) if object.pointer("/metadata/deletionTimestamp").is_none() => return Ok(()),
-                Ok(object) => Cause::Warning { object: manifest.title(), message: what_keeps(&object) },
-            };
+                Ok(object) => {
+                    let message = what_keeps(&object);
+                    cause = Some(Cause::Warning { object: manifest.title(), message });
+                    // The next answer tells whether this helped.
+                    let _ = deadline.limit(ONE_REQUEST, self.end_idle_pods(manifest, &object)).await;
+                }
+            }
             if deadline.is_over() {
                 let what = format!("the end of {}", manifest.title());
-                return Err(KubeError::not_in_time(what, deadline.patience(), Some(cause)));
+                return Err(KubeError::not_in_time(what, deadline.patience(), cause));
             }
             deadline.rest(rests.next()).await;
         }
+    }
+
+    /// Removes the leaving pods of a workload in which nothing runs: kubelets take up to a minute over
+    /// a pod that never began, and there is nobody in it who could use the time.
+    async fn end_idle_pods(&self, workload: &Manifest, object: &Value) -> Result<(), Trouble> {
+        let selector = object.pointer("/spec/selector").cloned().map(serde_json::from_value::<LabelSelector>);
+        let (Some(namespace), "apps", Some(Ok(selector))) = (&workload.namespace, workload.group(), selector) else {
+            return Ok(());
+        };
+        let path = format!("/api/v1/namespaces/{namespace}/pods");
+        let pods: Vec<Pod> = self.list(&Collection::labelled(&path, selector_text(&selector))).await?;
+        for pod in pods.iter().filter(|pod| pod.metadata.deletion_timestamp.is_some() && is_idle(pod)) {
+            let name = pod.metadata.name.as_deref().unwrap_or_default();
+            let request = Request::new(&path).delete(name, &DeleteParams::default().grace_period(0));
+            self.send(request.map_err(|error| Trouble::Garbled { detail: error.to_string() })?).await?;
+        }
+        Ok(())
     }
 
     /// Objects as they are now, in the order asked for; `None` for those that do not exist.
@@ -189,6 +217,13 @@ impl Client {
             }
         }
     }
+}
+
+/// True if none of the pod's containers runs.
+fn is_idle(pod: &Pod) -> bool {
+    let Some(status) = &pod.status else { return true };
+    let containers = status.container_statuses.iter().chain(&status.init_container_statuses).flatten();
+    containers.into_iter().all(|container| container.state.as_ref().is_none_or(|state| state.running.is_none()))
 }
 
 /// Why an object that is deleted is still there.

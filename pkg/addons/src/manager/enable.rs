@@ -83,10 +83,15 @@ impl<A: Objects> Manager<'_, A> {
 /// How long undoing may take.
 const UNDO: std::time::Duration = std::time::Duration::from_secs(60);
 
-/// True for an object that skiff applied for this addon, or before it labelled what it applies.
+/// True for an object that skiff applied for this addon, or before it labelled what it applies. Where
+/// an object has no field that anybody could own, only its name tells.
 pub(super) fn is_of(object: &Value, addon: &str) -> bool {
     if let Some(owner) = object.pointer("/metadata/labels").and_then(|labels| labels.get(LABEL)) {
         return owner == addon;
+    }
+    let name = object.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default();
+    if name.starts_with("skiff-") || name.starts_with("skiff:") {
+        return true;
     }
     let managers = object.pointer("/metadata/managedFields").and_then(Value::as_array);
     managers.into_iter().flatten().any(|entry| entry["manager"] == "skiff" && entry["operation"] == "Apply")

@@ -30,7 +30,7 @@ use crate::{
     node::NODES,
 };
 use met::Since;
-pub(crate) use met::pod_is_ready;
+pub(crate) use met::{pod_is_ready, selector_text};
 
 /// Where the cluster's own pods are.
 const SYSTEM: &str = "kube-system";

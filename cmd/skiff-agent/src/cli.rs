@@ -6,7 +6,7 @@ use clap::{Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::{Error, api, dns, docker_info, ingress, load_balancer, lookup, metrics_server, storage};
+use crate::{Error, api, dns, docker_info, ingress, ingress_dns, load_balancer, lookup, metrics_server, storage};
 
 /// What runs inside a skiff cluster.
 #[derive(Debug, Parser)]
@@ -29,6 +29,8 @@ enum Role {
     Storage(storage::StorageArgs),
     /// Give LoadBalancer services addresses of the nodes' subnet
     LoadBalancer(load_balancer::LoadBalancerArgs),
+    /// Answer for the hosts of all Ingresses, to resolvers outside the cluster
+    IngressDns(ingress_dns::IngressDnsArgs),
     /// Serve the metrics API
     MetricsServer(metrics_server::MetricsServerArgs),
     /// Resolve a name as the C library does, and print its addresses
@@ -73,6 +75,7 @@ fn dispatch(role: Role) -> Result<ExitCode, Error> {
         Role::Ingress(args) => ingress::run(args).map(|()| ExitCode::SUCCESS),
         Role::Storage(args) => storage::run(args).map(|()| ExitCode::SUCCESS),
         Role::LoadBalancer(args) => load_balancer::run(args).map(|()| ExitCode::SUCCESS),
+        Role::IngressDns(args) => ingress_dns::run(args).map(|()| ExitCode::SUCCESS),
         Role::MetricsServer(args) => metrics_server::run(args).map(|()| ExitCode::SUCCESS),
         Role::Lookup(args) => lookup::run(&args, &mut std::io::stdout().lock()),
         Role::DockerInfo(args) => docker_info::run(&args).map(|()| ExitCode::SUCCESS),

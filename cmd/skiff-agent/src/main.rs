@@ -7,6 +7,7 @@ mod docker_info;
 mod error;
 mod http;
 mod ingress;
+mod ingress_dns;
 mod listen;
 mod load_balancer;
 mod lookup;

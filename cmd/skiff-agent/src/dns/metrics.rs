@@ -1,17 +1,32 @@
-//! What the DNS role counts.
+//! What the DNS roles count.
+
+use std::sync::Arc;
 
 use hickory_proto::op::ResponseCode;
 
 use super::zone::ZoneSize;
 use crate::metrics::{Counter, Histogram, Page};
 
-/// The counters of the DNS role.
+/// The counters of a server's sockets.
 #[derive(Debug, Default)]
-pub(crate) struct DnsMetrics {
+pub(crate) struct ServerMetrics {
     /// Requests over UDP.
     pub(crate) udp_requests: Counter,
     /// Requests over TCP.
     pub(crate) tcp_requests: Counter,
+    /// Time from request to answer.
+    pub(crate) duration: Histogram,
+    no_error: Counter,
+    nx_domain: Counter,
+    serv_fail: Counter,
+    other: Counter,
+}
+
+/// The counters of the DNS role.
+#[derive(Debug, Default)]
+pub(crate) struct DnsMetrics {
+    /// Those of the sockets.
+    pub(crate) server: Arc<ServerMetrics>,
     /// Foreign questions answered from the cache.
     pub(crate) cache_hits: Counter,
     /// Foreign questions that had to be forwarded.
@@ -24,15 +39,9 @@ pub(crate) struct DnsMetrics {
     pub(crate) forwards_refused: Counter,
     /// Failed watches of the API server.
     pub(crate) watch_errors: Counter,
-    /// Time from request to answer.
-    pub(crate) duration: Histogram,
-    no_error: Counter,
-    nx_domain: Counter,
-    serv_fail: Counter,
-    other: Counter,
 }
 
-impl DnsMetrics {
+impl ServerMetrics {
     /// Counts an answer by its code.
     pub(crate) fn responded(&self, code: ResponseCode) {
         match code {
@@ -43,9 +52,8 @@ impl DnsMetrics {
         }
     }
 
-    /// Everything as a page.
-    pub(crate) fn page(&self, zone: ZoneSize, cached: usize, synced: bool) -> String {
-        let mut page = Page::default();
+    /// Adds these counters to a page.
+    pub(crate) fn write(&self, page: &mut Page) {
         page.counter(
             "skiff_dns_requests_total",
             "Requests received.",
@@ -62,6 +70,14 @@ impl DnsMetrics {
             ],
         );
         page.histogram("skiff_dns_request_duration_seconds", "Time from request to answer.", &self.duration);
+    }
+}
+
+impl DnsMetrics {
+    /// Everything as a page.
+    pub(crate) fn page(&self, zone: ZoneSize, cached: usize, synced: bool) -> String {
+        let mut page = Page::default();
+        self.server.write(&mut page);
         page.counter(
             "skiff_dns_forwards_total",
             "Questions for upstream servers.",

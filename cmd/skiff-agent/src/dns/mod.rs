@@ -5,13 +5,13 @@
 
 mod convert;
 mod forward;
-mod metrics;
-mod respond;
-mod server;
+pub(crate) mod metrics;
+pub(crate) mod respond;
+pub(crate) mod server;
 mod state;
 #[cfg(test)]
 mod tests;
-mod watch;
+pub(crate) mod watch;
 
 mod zone;
 
@@ -101,7 +101,7 @@ async fn serve(args: DnsArgs) -> Result<(), Error> {
     let forwarder = Forwarder::new(source, args.cache_size, Timing::default(), Arc::clone(&metrics));
     let responder = Arc::new(Responder::new(Arc::clone(&state), Arc::clone(&forwarder)));
     for pair in sockets {
-        tasks.spawn(server::serve(pair, Arc::clone(&responder), Arc::clone(&metrics)));
+        tasks.spawn(server::serve(pair, Arc::clone(&responder), Arc::clone(&metrics.server)));
     }
     tasks.spawn(http::serve(health, Arc::new(Probe { state: Arc::clone(&state), forwarder })));
     let follow = async {

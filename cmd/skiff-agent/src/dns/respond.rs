@@ -11,7 +11,12 @@ use hickory_proto::{
     rr::{DNSClass, Record, RecordType},
 };
 
-use super::{forward::Forwarder, state::State, zone::Outcome};
+use super::{
+    forward::Forwarder,
+    server::{Answers, Step},
+    state::State,
+    zone::Outcome,
+};
 use crate::wire;
 
 /// Aliases are followed this far.
@@ -22,16 +27,6 @@ pub(super) struct Responder {
     state: Arc<State>,
     forwarder: Arc<Forwarder>,
     turn: AtomicUsize,
-}
-
-/// How far a request could be answered without waiting.
-pub(super) enum Step {
-    /// Completely.
-    Done(Message),
-    /// Up to a question for an upstream.
-    Forward(Pending),
-    /// Not at all: it was no request.
-    Ignore,
 }
 
 /// A response that lacks what an upstream has to say.
@@ -46,41 +41,8 @@ impl Responder {
         Self { state, forwarder, turn: AtomicUsize::new(0) }
     }
 
-    /// Answers as far as is possible at once.
-    pub(super) fn begin(&self, request: &Message) -> Step {
-        if request.metadata.message_type != MessageType::Query {
-            return Step::Ignore;
-        }
-        let mut response = Message::response(request.metadata.id, request.metadata.op_code);
-        response.metadata = Metadata::response_from_request(&request.metadata);
-        response.metadata.recursion_available = true;
-        response.queries.clone_from(&request.queries);
-        let dnssec_ok = request.edns.as_ref().is_some_and(|edns| edns.flags().dnssec_ok);
-        if request.edns.is_some() {
-            let mut edns = Edns::new();
-            edns.set_max_payload(wire::OUR_UDP_SIZE).set_dnssec_ok(dnssec_ok);
-            response.set_edns(edns);
-        }
-        if let Some(code) = refusal(request) {
-            response.metadata.response_code = code;
-            return Step::Done(response);
-        }
-        let question = request.queries[0].clone();
-        self.advance(response, question, dnssec_ok)
-    }
-
-    /// Asks the upstreams for what is missing.
-    pub(super) async fn finish(&self, mut pending: Pending) -> Message {
-        let checking_disabled = pending.response.metadata.checking_disabled;
-        match self.forwarder.ask(&pending.question, pending.dnssec_ok, checking_disabled).await {
-            Some(reply) => merge(&mut pending.response, reply),
-            None => pending.response.metadata.response_code = ResponseCode::ServFail,
-        }
-        pending.response
-    }
-
     /// Answers `question` from the zone, following aliases until one leads outside.
-    fn advance(&self, mut response: Message, mut question: Query, dnssec_ok: bool) -> Step {
+    fn advance(&self, mut response: Message, mut question: Query, dnssec_ok: bool) -> Step<Pending> {
         for _ in 0..MAX_ALIASES {
             let kind = question.query_type();
             let outcome = self.state.read(|zone| zone.lookup(question.name(), kind));
@@ -121,7 +83,7 @@ impl Responder {
         Step::Done(response)
     }
 
-    fn foreign(&self, mut response: Message, question: Query, dnssec_ok: bool) -> Step {
+    fn foreign(&self, mut response: Message, question: Query, dnssec_ok: bool) -> Step<Pending> {
         if self.forwarder.catch_probe(question.name()) {
             response.metadata.response_code = ResponseCode::Refused;
             return Step::Done(response);
@@ -131,7 +93,7 @@ impl Responder {
                 merge(&mut response, reply);
                 Step::Done(response)
             }
-            None => Step::Forward(Pending { response, question, dnssec_ok }),
+            None => Step::Later(Pending { response, question, dnssec_ok }),
         }
     }
 
@@ -143,6 +105,59 @@ impl Responder {
             answers.rotate_left(turn % answers.len());
         }
     }
+}
+
+impl Answers for Responder {
+    type Rest = Pending;
+
+    fn begin(&self, request: &Message) -> Step<Pending> {
+        match open(request, true) {
+            Ok(Opened { response, question, dnssec_ok }) => self.advance(response, question, dnssec_ok),
+            Err(step) => *step,
+        }
+    }
+
+    /// Asks the upstreams for what is missing.
+    async fn finish(&self, mut pending: Pending) -> Message {
+        let checking_disabled = pending.response.metadata.checking_disabled;
+        match self.forwarder.ask(&pending.question, pending.dnssec_ok, checking_disabled).await {
+            Some(reply) => merge(&mut pending.response, reply),
+            None => pending.response.metadata.response_code = ResponseCode::ServFail,
+        }
+        pending.response
+    }
+}
+
+/// A request that makes sense, and the response to it, still without answers.
+pub(crate) struct Opened {
+    /// The response.
+    pub(crate) response: Message,
+    /// What is asked.
+    pub(crate) question: Query,
+    /// Whether signatures are wanted.
+    pub(crate) dnssec_ok: bool,
+}
+
+/// Begins a response. What is no question, or none that is answered here, is done with at once.
+pub(crate) fn open<Rest>(request: &Message, recursion_available: bool) -> Result<Opened, Box<Step<Rest>>> {
+    if request.metadata.message_type != MessageType::Query {
+        return Err(Box::new(Step::Ignore));
+    }
+    let mut response = Message::response(request.metadata.id, request.metadata.op_code);
+    response.metadata = Metadata::response_from_request(&request.metadata);
+    response.metadata.recursion_available = recursion_available;
+    response.queries.clone_from(&request.queries);
+    let dnssec_ok = request.edns.as_ref().is_some_and(|edns| edns.flags().dnssec_ok);
+    if request.edns.is_some() {
+        let mut edns = Edns::new();
+        edns.set_max_payload(wire::OUR_UDP_SIZE).set_dnssec_ok(dnssec_ok);
+        response.set_edns(edns);
+    }
+    if let Some(code) = refusal(request) {
+        response.metadata.response_code = code;
+        return Err(Box::new(Step::Done(response)));
+    }
+    Ok(Opened { response, question: request.queries[0].clone(), dnssec_ok })
 }
 
 /// Why a request is not answered at all, if so.

@@ -15,10 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{
-    metrics::DnsMetrics,
-    respond::{Responder, Step},
-};
+use super::metrics::ServerMetrics;
 use crate::{Error, wire};
 
 /// More connections than this at a time wait for their turn.
@@ -28,15 +25,37 @@ const IDLE_TIME: Duration = Duration::from_secs(10);
 /// The size of a DNS header.
 const HEADER_SIZE: usize = 12;
 
+/// How far a request could be answered without waiting.
+pub(crate) enum Step<Rest> {
+    /// Completely.
+    Done(Message),
+    /// Half; the rest takes a while.
+    Later(Rest),
+    /// Not at all: it was no request.
+    Ignore,
+}
+
+/// Who knows the answers.
+pub(crate) trait Answers: Send + Sync + 'static {
+    /// What an answer that takes a while still needs.
+    type Rest: Send + 'static;
+
+    /// Answers as far as is possible at once.
+    fn begin(&self, request: &Message) -> Step<Self::Rest>;
+
+    /// Answers the rest.
+    fn finish(&self, rest: Self::Rest) -> impl Future<Output = Message> + Send;
+}
+
 /// A pair of sockets at one address.
-pub(super) struct Sockets {
+pub(crate) struct Sockets {
     udp: UdpSocket,
     tcp: TcpListener,
 }
 
 impl Sockets {
     /// Listens at `address`; where the host has no IPv6, `[::]` means all of IPv4.
-    pub(super) async fn bind(address: SocketAddr) -> Result<Self, Error> {
+    pub(crate) async fn bind(address: SocketAddr) -> Result<Self, Error> {
         match Self::bind_exactly(address).await {
             Err(_) if address.is_ipv6() && address.ip().is_unspecified() => {
                 Self::bind_exactly((Ipv4Addr::UNSPECIFIED, address.port()).into()).await
@@ -55,7 +74,7 @@ impl Sockets {
 
     /// The address that was bound.
     #[cfg(test)]
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.udp.local_addr().unwrap()
     }
 
@@ -67,17 +86,17 @@ impl Sockets {
 }
 
 /// Serves requests until the process ends.
-pub(super) async fn serve(sockets: Sockets, responder: Arc<Responder>, metrics: Arc<DnsMetrics>) {
+pub(crate) async fn serve<A: Answers>(sockets: Sockets, responder: Arc<A>, metrics: Arc<ServerMetrics>) {
     let server = Arc::new(Server { responder, metrics });
     tokio::join!(server.clone().serve_udp(Arc::new(sockets.udp)), server.serve_tcp(sockets.tcp));
 }
 
-struct Server {
-    responder: Arc<Responder>,
-    metrics: Arc<DnsMetrics>,
+struct Server<A> {
+    responder: Arc<A>,
+    metrics: Arc<ServerMetrics>,
 }
 
-impl Server {
+impl<A: Answers> Server<A> {
     async fn serve_udp(self: Arc<Self>, socket: Arc<UdpSocket>) {
         let mut buffer = vec![0; wire::MAX_TCP_SIZE];
         loop {
@@ -108,7 +127,7 @@ impl Server {
                     tokio::spawn(async move { socket.send_to(&bytes, peer).await });
                 }
             }
-            Step::Forward(pending) => {
+            Step::Later(pending) => {
                 let (server, socket) = (Arc::clone(self), Arc::clone(socket));
                 tokio::spawn(async move {
                     let response = server.responder.finish(pending).await;
@@ -169,7 +188,7 @@ impl Server {
                 let response = match self.responder.begin(&request) {
                     Step::Ignore => return None,
                     Step::Done(response) => response,
-                    Step::Forward(pending) => self.responder.finish(pending).await,
+                    Step::Later(pending) => self.responder.finish(pending).await,
                 };
                 self.encode(response, wire::MAX_TCP_SIZE, started)?
             }

@@ -106,7 +106,7 @@ fn start_on(sockets: Sockets, state: Arc<State>, upstreams: Vec<SocketAddr>) -> 
     let (address, metrics) = (sockets.address(), Arc::clone(&state.metrics));
     let forwarder = Forwarder::new(Source::Fixed(upstreams), 100, TIMING, Arc::clone(&metrics));
     let responder = Arc::new(Responder::new(state, forwarder));
-    tokio::spawn(server::serve(sockets, responder, Arc::clone(&metrics)));
+    tokio::spawn(server::serve(sockets, responder, Arc::clone(&metrics.server)));
     Running { address, metrics }
 }
 

@@ -14,16 +14,19 @@ use super::{
     convert,
     state::{Part, State},
 };
-use crate::api::{
-    Backoff, chain,
-    objects::{EndpointSlice, Namespace, Service, SliceVersion},
+use crate::{
+    api::{
+        Backoff, chain,
+        objects::{EndpointSlice, Namespace, Service, SliceVersion},
+    },
+    metrics::Counter,
 };
 
 /// The pause before the version of a kind that the server does not have is asked for again.
 const NOT_SERVED_PAUSE: Duration = Duration::from_millis(100);
 
-/// A change of one kind of objects, already in the zone's terms.
-enum Change<T> {
+/// A change of one kind of objects, already in the terms of who follows it.
+pub(crate) enum Change<T> {
     /// One object is new or different.
     Apply(T),
     /// One object is gone or does not matter any more: namespace and name.
@@ -40,7 +43,7 @@ pub(super) async fn run(client: Client, state: Arc<State>) {
 async fn services(client: Client, state: &State) {
     loop {
         let config = watcher::Config::default().any_semantic();
-        follow(Api::<Service>::all(client.clone()), config, state, convert::service, |change| {
+        follow(Api::<Service>::all(client.clone()), config, &state.metrics.watch_errors, convert::service, |change| {
             state.change(Part::Services, |zone| match change {
                 Change::Apply(service) => zone.apply_service(service),
                 Change::Remove(namespace, name) => zone.remove_service(&namespace, &name),
@@ -55,7 +58,7 @@ async fn namespaces(client: Client, state: &State) {
     loop {
         let config = watcher::Config::default().any_semantic();
         let name = |namespace: &Namespace| namespace.metadata.name.clone();
-        follow(Api::<Namespace>::all(client.clone()), config, state, name, |change| {
+        follow(Api::<Namespace>::all(client.clone()), config, &state.metrics.watch_errors, name, |change| {
             state.change(Part::Namespaces, |zone| match change {
                 Change::Apply(name) => zone.apply_namespace(name),
                 Change::Remove(_, name) => zone.remove_namespace(&name),
@@ -73,7 +76,7 @@ async fn slices(client: Client, state: &State) {
         tracing::info!(?version, "endpoint slices");
         let config = watcher::Config::default().any_semantic().labels("kubernetes.io/service-name");
         let api = Api::<EndpointSlice>::all_with(client.clone(), &version);
-        follow(api, config, state, convert::slice, |change| {
+        follow(api, config, &state.metrics.watch_errors, convert::slice, |change| {
             state.change(Part::Slices, |zone| match change {
                 Change::Apply(slice) => zone.apply_slice(slice),
                 Change::Remove(namespace, name) => zone.remove_slice(&namespace, &name),
@@ -104,10 +107,10 @@ async fn slice_version(client: &Client) -> SliceVersion {
 }
 
 /// Feeds `sink` with all changes of one kind of objects. Returns only if the server has no such kind.
-async fn follow<K, T>(
+pub(crate) async fn follow<K, T>(
     api: Api<K>,
     config: watcher::Config,
-    state: &State,
+    errors: &Counter,
     convert: impl Fn(&K) -> Option<T>,
     mut sink: impl FnMut(Change<T>),
 ) where
@@ -126,7 +129,7 @@ async fn follow<K, T>(
             },
             Ok(watcher::Event::Delete(object)) => sink(removal(&object)),
             Err(error) => {
-                state.metrics.watch_errors.add();
+                errors.add();
                 tracing::warn!(error = %chain(&error), "watch failed, what is known stays in use");
                 if is_not_served(&error) {
                     tokio::time::sleep(NOT_SERVED_PAUSE).await;

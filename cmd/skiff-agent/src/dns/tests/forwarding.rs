@@ -132,9 +132,9 @@ async fn an_upstream_that_leads_back_to_us_is_dropped() {
     let (own, good) = (sockets.address(), FakeUpstream::knowing(5).await);
     let server = start_on(sockets, ready_state(), vec![own, good.address]);
     assert_eq!(server.addresses("www.example.com.").await, Ok(vec!["192.0.2.5".to_owned()]));
-    let before = server.metrics.udp_requests.get();
+    let before = server.metrics.server.udp_requests.get();
     assert_eq!(server.addresses("more.example.com.").await, Ok(vec!["192.0.2.5".to_owned()]));
-    assert_eq!(server.metrics.udp_requests.get(), before + 1, "only the client's own request arrived");
+    assert_eq!(server.metrics.server.udp_requests.get(), before + 1, "only the client's own request arrived");
 }
 
 #[tokio::test]
@@ -147,7 +147,7 @@ async fn a_loop_over_another_server_ends_in_one_failure_without_a_storm() {
     let us = start_on(ours, ready_state(), vec![their_address]);
     let them = start_on(theirs, ready_state(), vec![our_address]);
     assert_eq!(us.addresses("www.example.com.").await, Err(ResponseCode::ServFail));
-    let requests = us.metrics.udp_requests.get() + them.metrics.udp_requests.get();
+    let requests = us.metrics.server.udp_requests.get() + them.metrics.server.udp_requests.get();
     assert!(requests < 20, "{requests} requests");
 }
 

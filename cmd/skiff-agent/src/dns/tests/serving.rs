@@ -19,7 +19,7 @@ async fn udp_and_tcp_give_the_same_authoritative_answer() {
         assert_eq!(reply.answers[0].to_string(), format!("{WEB} 5 IN A 10.3.0.1"));
         assert!(reply.edns.is_none());
     }
-    assert_eq!((server.metrics.udp_requests.get(), server.metrics.tcp_requests.get()), (1, 1));
+    assert_eq!((server.metrics.server.udp_requests.get(), server.metrics.server.tcp_requests.get()), (1, 1));
 }
 
 #[tokio::test]

@@ -13,7 +13,7 @@ use skiff_drivers::{AUTO, AnyDriver, Opened, Providers, open};
 use skiff_report::{ExitCode, Reporter};
 use skiff_ssh::SshConnector;
 
-use crate::{context::Context, environment::Environment, failure::Failure};
+use crate::{cli, context::Context, environment::Environment, failure::Failure};
 
 /// The host every command works with.
 pub(crate) type SkiffHost = Host<AnyDriver, SshConnector, KubeConnector>;
@@ -64,6 +64,7 @@ impl Context {
             store,
             kubeconfig: self.environment.kubeconfig.clone(),
             command: command.to_owned(),
+            catalog: Arc::new(cli::catalog(self)?),
             reporter,
         })
     }

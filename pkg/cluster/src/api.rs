@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use ipnet::Ipv4Net;
+use skiff_addons::Objects;
 use skiff_kubeapi::{Access, Condition};
 use skiff_report::Diagnose;
 
@@ -19,7 +20,7 @@ pub trait ConnectApi: Send + Sync {
 }
 
 /// One cluster's API.
-pub trait Api: Send + Sync {
+pub trait Api: Objects {
     /// What can go wrong.
     type Error: Diagnose;
 

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
+use skiff_addons::Catalog;
 use skiff_config::{ClusterFile, ClusterName, KubeVersion};
 use skiff_driver::{Capabilities, NodeImage};
 use skiff_report::{Diagnose, Reporter};
@@ -54,6 +55,8 @@ pub struct Host<D, C, K> {
     pub kubeconfig: Vec<PathBuf>,
     /// What this process does, as its user would say it (`skiff start`): shown to those who wait for it.
     pub command: String,
+    /// The addons there are.
+    pub catalog: Arc<Catalog>,
     /// Where events go.
     pub reporter: Arc<dyn Reporter>,
 }

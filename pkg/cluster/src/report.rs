@@ -38,6 +38,8 @@ pub struct StartOptions {
     pub embed_certs: bool,
     /// Leave the user's current context alone.
     pub keep_context: bool,
+    /// Addons to enable.
+    pub addons: Vec<String>,
     /// How long a new cluster is needed: `gc` deletes it after that.
     pub ttl: Option<Duration>,
     /// The process that a new cluster is for: `gc` deletes it when that is gone.

@@ -27,6 +27,7 @@ use std::ffi::OsString;
 use clap::{FromArgMatches, Parser, Subcommand};
 use skiff_report::ExitCode;
 
+pub(crate) use self::addons::catalog;
 pub(crate) use self::output::{DataFormat, EventFormat};
 pub(crate) use self::tree::{check_setting, command, setting_keys, spec_defaults, verb_of};
 use crate::{context::Context, failure::Failure, settings::Settings, ui::Mode};

@@ -50,6 +50,9 @@ pub(crate) struct Args {
     /// Write certificates into the kubeconfig, not paths to them.
     #[arg(long, help_heading = "Start")]
     embed_certs: bool,
+    /// Addons to enable, such as ingress,metrics-server; `skiff addons list` shows all.
+    #[arg(long, value_name = "ADDONS", value_delimiter = ',', help_heading = "Start")]
+    addons: Vec<String>,
     /// Do not make this cluster kubectl's current one.
     #[arg(long, help_heading = "Start")]
     keep_context: bool,
@@ -192,6 +195,7 @@ impl Args {
                 download_only: self.download_only,
                 embed_certs: self.embed_certs,
                 keep_context: self.keep_context,
+                addons: self.addons,
                 ttl: self.ttl,
                 owner: self.owner_pid,
             },

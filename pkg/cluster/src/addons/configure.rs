@@ -1,6 +1,6 @@
 //! Settings of an addon.
 
-use skiff_addons::{AddonError, Catalog, Objects};
+use skiff_addons::AddonError;
 use skiff_config::ClusterName;
 use skiff_driver::Driver;
 
@@ -14,18 +14,17 @@ use crate::{ClusterError, ConnectApi, Host};
 /// them: it keeps those it had then.
 pub async fn configure_addon<D, C, K>(
     host: &Host<D, C, K>,
-    catalog: &Catalog,
     cluster: &ClusterName,
     request: &AddonRequest,
 ) -> Result<AddonReport, ClusterError>
 where
     D: Driver,
     K: ConnectApi,
-    K::Api: Objects,
 {
+    let catalog = &*host.catalog;
     let (file, _) = target::load(host, cluster)?;
     if request.names.iter().any(|name| catalog.is_enabled(name, &file.addons)) {
-        return enable_addons(host, catalog, cluster, request).await;
+        return enable_addons(host, cluster, request).await;
     }
     let _lock = host.lock(cluster).await?;
     let (mut file, _) = target::load(host, cluster)?;

@@ -1,6 +1,6 @@
 //! Addons out.
 
-use skiff_addons::{AddonError, Catalog, Inventory, Manager, Objects};
+use skiff_addons::{AddonError, Catalog, Inventory, Manager};
 use skiff_config::{AddonWish, ClusterFile, ClusterName};
 use skiff_driver::Driver;
 
@@ -14,15 +14,14 @@ use crate::{ClusterError, ConnectApi, Host};
 /// No such cluster or addon, others that require one of them, or objects that do not go.
 pub async fn disable_addons<D, C, K>(
     host: &Host<D, C, K>,
-    catalog: &Catalog,
     cluster: &ClusterName,
     request: &AddonRequest,
 ) -> Result<AddonReport, ClusterError>
 where
     D: Driver,
     K: ConnectApi,
-    K::Api: Objects,
 {
+    let catalog = &*host.catalog;
     let _lock = host.lock(cluster).await?;
     let (mut file, spec) = target::load(host, cluster)?;
     let target = target::reach(host, &file, &spec).await?;

@@ -18,15 +18,14 @@ use crate::{ClusterError, ConnectApi, Host};
 /// (nothing is changed then), or an addon that does not work.
 pub async fn enable_addons<D, C, K>(
     host: &Host<D, C, K>,
-    catalog: &Catalog,
     cluster: &ClusterName,
     request: &AddonRequest,
 ) -> Result<AddonReport, ClusterError>
 where
     D: Driver,
     K: ConnectApi,
-    K::Api: Objects,
 {
+    let catalog = &*host.catalog;
     let _lock = host.lock(cluster).await?;
     let (mut file, spec) = target::load(host, cluster)?;
     let wanted = wanted(catalog, &file.addons, request, &spec)?;

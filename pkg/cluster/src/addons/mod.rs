@@ -1,6 +1,7 @@
 //! Addons of a cluster: what is wanted of them is stored in its profile, and brought into the cluster
 //! at once if it runs, else at its next start.
 
+mod at_start;
 mod configure;
 mod disable;
 mod enable;
@@ -10,11 +11,13 @@ mod target;
 
 use std::{collections::BTreeMap, time::Duration};
 
+pub(crate) use at_start::{AtStart, want};
 pub use configure::configure_addon;
 pub use disable::disable_addons;
 pub use enable::enable_addons;
 pub use list::{AddonListing, list_addons};
 pub use status::{AddonState, addon_states};
+pub(crate) use target::context;
 
 /// What is asked of addons.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

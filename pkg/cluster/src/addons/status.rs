@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use skiff_addons::{Catalog, Manager, Objects, Verdict};
+use skiff_addons::{Manager, Verdict};
 use skiff_config::ClusterName;
 use skiff_driver::Driver;
 use skiff_report::chain;
@@ -33,15 +33,14 @@ pub struct AddonState {
 /// No such cluster or addon, or an API server that does not answer.
 pub async fn addon_states<D, C, K>(
     host: &Host<D, C, K>,
-    catalog: &Catalog,
     cluster: &ClusterName,
     names: &[String],
 ) -> Result<Vec<AddonState>, ClusterError>
 where
     D: Driver,
     K: ConnectApi,
-    K::Api: Objects,
 {
+    let catalog = &*host.catalog;
     let (file, spec) = target::load(host, cluster)?;
     let named = names.iter().map(|name| catalog.find(name)).collect::<Result<Vec<_>, _>>()?;
     let addons = if names.is_empty() { catalog.enabled(&file.addons) } else { named };

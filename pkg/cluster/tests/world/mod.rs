@@ -1,5 +1,7 @@
 //! A world of fakes: a driver in memory, nodes that answer every command, an API that is always ready.
 
+mod objects;
+
 use std::{
     convert::Infallible,
     fs,
@@ -12,7 +14,7 @@ use ipnet::Ipv4Net;
 use skiff_cluster::{Api, ConnectApi, Host, ImageSource, StartOptions, StartRequest, WaitFor};
 use skiff_config::{ClusterName, KubeVersion, SpecFile};
 use skiff_driver::{FakeDriver, NodeImage};
-use skiff_kubeapi::{Access, Condition};
+use skiff_kubeapi::{Access, Condition, Manifest};
 use skiff_report::{Event, Recorder, Reporter};
 use skiff_runner::{Command, Connect, Output, RunError, Runner, SshTarget};
 use skiff_store::Store;
@@ -38,6 +40,7 @@ pub(crate) fn options() -> StartOptions {
         download_only: false,
         embed_certs: false,
         keep_context: false,
+        addons: Vec::new(),
         ttl: None,
         owner: None,
     }
@@ -61,6 +64,7 @@ impl World {
             store: Store::open(folder.path().join("home")).unwrap(),
             kubeconfig: vec![folder.path().join("kubeconfig")],
             command: "test".to_owned(),
+            catalog: Arc::new(skiff_addons::Catalog::built_in().unwrap()),
             reporter: Arc::clone(&recorder) as Arc<dyn Reporter>,
         };
         Self { host, images: FakeImages { rootfs, agent: "example.test/agent:1".to_owned() }, recorder, folder }
@@ -131,6 +135,10 @@ impl Runner for FakeConnect {
 #[derive(Default, Clone)]
 pub(crate) struct FakeApi {
     applied: Arc<Mutex<Vec<String>>>,
+    /// Objects of addons.
+    pub(crate) objects: Arc<Mutex<Vec<Manifest>>>,
+    /// Conditions with this word in them do not come about.
+    pub(crate) broken: Arc<Mutex<Option<String>>>,
     /// How long waits were given: the first and the last of a start.
     pub(crate) patience: Arc<Mutex<Vec<Duration>>>,
 }

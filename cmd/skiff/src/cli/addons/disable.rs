@@ -5,7 +5,6 @@ use std::time::Duration;
 use skiff_cluster::{AddonRequest, disable_addons};
 use skiff_report::ExitCode;
 
-use super::catalog;
 use crate::{
     cli::start::go_duration,
     context::{Context, print_line},
@@ -28,7 +27,6 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
-        let catalog = catalog(context)?;
         let host = context.host_of_cluster("skiff addons disable").await?;
         let request = AddonRequest {
             names: self.names,
@@ -36,7 +34,7 @@ impl Args {
             patience: self.wait_timeout,
             ..AddonRequest::default()
         };
-        let disabled = disable_addons(&host, &catalog, &context.cluster, &request).await;
+        let disabled = disable_addons(&host, &context.cluster, &request).await;
         let report = disabled.map_err(|error| unsupported(error.into()))?;
         context.ui.finish();
         for name in report.changed {

@@ -34,7 +34,7 @@ impl Args {
         }
         let host = context.host_of_cluster("skiff addons enable").await?;
         let request = self.settings.into_request(self.names, self.force);
-        let report = enable_addons(&host, &catalog, &context.cluster, &request).await?;
+        let report = enable_addons(&host, &context.cluster, &request).await?;
         context.ui.finish();
         for name in report.changed {
             print_line(&if report.stored {

@@ -4,7 +4,7 @@ use serde::Serialize;
 use skiff_cluster::{AddonState, addon_states};
 use skiff_report::ExitCode;
 
-use super::{catalog, disable::unsupported};
+use super::disable::unsupported;
 use crate::{
     cli::output::json,
     context::{Context, print, print_line},
@@ -33,9 +33,8 @@ enum Format {
 
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
-        let catalog = catalog(context)?;
         let host = context.host_of_cluster("skiff addons status").await?;
-        let states = addon_states(&host, &catalog, &context.cluster, &self.names).await;
+        let states = addon_states(&host, &context.cluster, &self.names).await;
         let states = states.map_err(|error| unsupported(error.into()))?;
         if self.output == Format::Json {
             let states: Vec<State<'_>> = states.iter().map(State::from).collect();

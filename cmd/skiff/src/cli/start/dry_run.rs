@@ -164,6 +164,7 @@ mod tests {
             download_only: false,
             embed_certs: false,
             keep_context: false,
+            addons: Vec::new(),
             ttl: None,
             owner: None,
         };

@@ -1,0 +1,130 @@
+//! Addons at a cluster's start: all that are enabled, each as its manifests are now.
+
+use std::time::{Duration, SystemTime};
+
+use futures_util::future::join_all;
+use skiff_addons::{Catalog, Context, Left, Manager, Objects, Rendered, in_order};
+use skiff_config::{AddonWish, ClusterFile, ClusterSpec, Problem};
+use skiff_report::{Diagnose, ExitCode, Reporter, chain};
+
+use super::{
+    AddonRequest,
+    enable::{Wanted, supported, wanted},
+};
+use crate::ClusterError;
+
+/// Pods of this addon have an ordinary pod's DNS settings.
+const STORAGE: &str = "storage-provisioner";
+/// The longest that a start waits for an addon: it is the cluster that was asked for.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+/// Adds the wishes of this start to those that are stored.
+pub(crate) fn want(
+    file: &mut ClusterFile,
+    spec: &ClusterSpec,
+    catalog: &Catalog,
+    names: &[String],
+) -> Result<(), ClusterError> {
+    let request = AddonRequest { names: names.to_vec(), ..AddonRequest::default() };
+    let wishes: Vec<(String, AddonWish)> = wanted(catalog, &file.addons, &request, spec)
+        .map_err(|error| problem(&error))?
+        .into_iter()
+        .map(|Wanted { addon, wish, .. }| (addon.name.clone(), wish))
+        .collect();
+    file.addons.extend(wishes);
+    Ok(())
+}
+
+/// As a setting among the others of a start.
+fn problem(error: &impl Diagnose) -> ClusterError {
+    let message = format!("{} ({})", error, error.reason().advice.trim_end_matches('.'));
+    let problem = Problem { setting: "addons", message, id: "MK_USAGE", exit: ExitCode::PROGRAM_USAGE };
+    ClusterError::Settings { problems: vec![problem] }
+}
+
+/// The enabled addons of a cluster that starts.
+pub(crate) struct AtStart<'a> {
+    groups: Vec<Vec<Rendered>>,
+    /// Those that are waited for.
+    asked: Vec<Rendered>,
+    reporter: &'a dyn Reporter,
+}
+
+impl<'a> AtStart<'a> {
+    /// Renders all that are enabled. One that cannot be is told and left out: the cluster is worth more
+    /// than any of them.
+    pub(crate) fn plan(
+        catalog: &Catalog,
+        file: &ClusterFile,
+        spec: &ClusterSpec,
+        context: &Context,
+        reporter: &'a dyn Reporter,
+    ) -> Self {
+        let none = AddonWish::default();
+        let (mut groups, mut asked) = (Vec::new(), Vec::new());
+        for group in in_order(&catalog.enabled(&file.addons)) {
+            let mut rendered_group = Vec::new();
+            for addon in group {
+                let wish = file.addons.get(&addon.name).unwrap_or(&none);
+                match supported(addon, spec).and_then(|()| addon.render(wish, context)) {
+                    Ok(rendered) => {
+                        if !addon.default {
+                            asked.push(rendered.clone());
+                        }
+                        rendered_group.push(rendered);
+                    }
+                    Err(error) => reporter.warn(&format!("{}; it is left out", chain(&error))),
+                }
+            }
+            groups.push(rendered_group);
+        }
+        for name in file.addons.keys().filter(|name| catalog.is_enabled(name, &file.addons)) {
+            if let Err(error) = catalog.find(name) {
+                reporter.warn(&format!("{error}; it was enabled, and is left out"));
+            }
+        }
+        Self { groups, asked, reporter }
+    }
+
+    /// True if there will be a pod with an ordinary pod's DNS settings.
+    pub(crate) fn has_storage(&self) -> bool {
+        self.groups.iter().flatten().any(|rendered| rendered.name == STORAGE)
+    }
+
+    /// All objects with their inventories, for a cluster that has nothing yet, as manifests.
+    pub(crate) fn first(&self) -> String {
+        let objects = self.groups.iter().flatten().flat_map(Rendered::first);
+        // JSON is YAML.
+        objects.map(|object| object.body().to_string()).collect::<Vec<_>>().join("\n---\n")
+    }
+
+    /// Applies all of them to a cluster that has some already, and takes out what is not among them. What
+    /// cannot be done is told.
+    pub(crate) async fn reapply<A: Objects>(&self, api: &A, patience: Duration) {
+        match Manager::new(api, patience).reapply(&self.groups).await {
+            Ok(left) => left.iter().for_each(|left| self.reporter.warn(&left_alone(left))),
+            Err(error) => self.reporter.warn(&chain(&error)),
+        }
+    }
+
+    /// Waits for those that somebody asked for. One that does not work is told: the cluster itself does.
+    pub(crate) async fn wait<A: Objects>(&self, api: &A, since: Option<SystemTime>, patience: Duration) {
+        let manager = Manager::new(api, patience.min(LONGEST_WAIT));
+        let waits = self.asked.iter().map(async |rendered| {
+            if let Err(error) = manager.wait(rendered, since).await {
+                let again = format!("`skiff addons status {}` tells how it goes on", rendered.name);
+                self.reporter.warn(&format!("{}; {again}", chain(&error)));
+            }
+        });
+        join_all(waits).await;
+    }
+}
+
+fn left_alone(Left { addon, held }: &Left) -> String {
+    let owners: Vec<String> = held.owners.iter().map(ToString::to_string).collect();
+    format!(
+        "{} of addon {addon} is left as it is, because {}; `skiff addons enable {addon} --force` takes it over",
+        held.object,
+        owners.join(", ")
+    )
+}

@@ -6,7 +6,9 @@ use clap::{Parser, Subcommand};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::{Error, api, dns, docker_info, ingress, ingress_dns, load_balancer, lookup, metrics_server, storage};
+use crate::{
+    Error, api, dns, docker_info, endpoint, ingress, ingress_dns, load_balancer, lookup, metrics_server, routes, storage,
+};
 
 /// What runs inside a skiff cluster.
 #[derive(Debug, Parser)]
@@ -33,6 +35,10 @@ enum Role {
     IngressDns(ingress_dns::IngressDnsArgs),
     /// Serve the metrics API
     MetricsServer(metrics_server::MetricsServerArgs),
+    /// Keep routes to the pods of other nodes
+    Routes(routes::RoutesArgs),
+    /// Pass connections on to an API server that lives
+    Endpoint(endpoint::EndpointArgs),
     /// Resolve a name as the C library does, and print its addresses
     Lookup(lookup::LookupArgs),
     /// Answer the few questions that old kubelets ask a Docker daemon
@@ -77,6 +83,8 @@ fn dispatch(role: Role) -> Result<ExitCode, Error> {
         Role::LoadBalancer(args) => load_balancer::run(args).map(|()| ExitCode::SUCCESS),
         Role::IngressDns(args) => ingress_dns::run(args).map(|()| ExitCode::SUCCESS),
         Role::MetricsServer(args) => metrics_server::run(args).map(|()| ExitCode::SUCCESS),
+        Role::Routes(args) => routes::run(args).map(|()| ExitCode::SUCCESS),
+        Role::Endpoint(args) => endpoint::run(args).map(|()| ExitCode::SUCCESS),
         Role::Lookup(args) => lookup::run(&args, &mut std::io::stdout().lock()),
         Role::DockerInfo(args) => docker_info::run(&args).map(|()| ExitCode::SUCCESS),
     }

@@ -3,8 +3,11 @@
 use serde_json::Value;
 
 const README: &str = include_str!("../../../deploy/agent/README.md");
-const MANIFESTS: [&str; 2] =
-    [include_str!("../../../deploy/agent/dns.yaml"), include_str!("../../../deploy/agent/storage.yaml")];
+const MANIFESTS: [&str; 3] = [
+    include_str!("../../../deploy/agent/dns.yaml"),
+    include_str!("../../../deploy/agent/storage.yaml"),
+    include_str!("../../../deploy/agent/routes.yaml"),
+];
 /// Those that are addons; their format has a test of its own.
 const ADDONS: [&str; 2] = [
     include_str!("../../../addons/ingress-dns/ingress-dns.yaml"),
@@ -13,11 +16,14 @@ const ADDONS: [&str; 2] = [
 /// What addons may be told.
 const SETTINGS: [(&str, &str); 3] =
     [("{{value.port}}", "53"), ("{{value.address}}", "192.0.2.1"), ("{{value.domains}}", "test,*.example.com")];
-const VALUES: [(&str, &str); 6] = [
+const VALUES: [(&str, &str); 9] = [
     ("{{image}}", "registry.test/skiff-agent:1"),
     ("{{domain}}", "cluster.local"),
     ("{{cluster_dns_ip}}", "10.96.0.10"),
     ("{{cluster_networks}}", "10.96.0.0/12,fd00::/108"),
+    ("{{pod_network}}", "10.244.0.0/16"),
+    ("{{dns_replicas}}", "1"),
+    ("{{host_ip}}", "192.0.2.1"),
     ("{{api_host}}", "192.0.2.10"),
     ("{{api_port}}", "8443"),
 ];

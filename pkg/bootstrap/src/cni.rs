@@ -9,6 +9,10 @@ pub const CONFLIST: &str = "/etc/cni/net.d/10-skiff.conflist";
 
 /// The node's network configuration list, JSON.
 ///
+/// It hides no address: pods of other nodes must see who talks to them, and the plugin knows of no
+/// other node. What leaves the pod network as a whole is given the node's address by the node's own
+/// set-up (`deploy/node`).
+///
 /// Version 0.4.0 of the format is read by every runtime that Kubernetes 1.20 to 1.37 work with.
 #[must_use]
 pub fn conflist(node: &NodeConfig) -> String {
@@ -18,8 +22,6 @@ pub fn conflist(node: &NodeConfig) -> String {
         "isDefaultGateway": true,
         // A pod that calls its own service gets its own packet back through the same port.
         "hairpinMode": true,
-        // What leaves the pod network carries the node's address: nobody outside knows the way back.
-        "ipMasq": true,
         "ipam": {
             "type": "host-local",
             "ranges": [[{ "subnet": node.pod_cidr.to_string() }]],

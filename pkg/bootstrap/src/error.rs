@@ -1,5 +1,6 @@
 //! What can go wrong in this crate.
 
+use skiff_config::NodeName;
 use skiff_report::{Diagnose, ExitCode, Reason};
 use skiff_runner::RunError;
 use thiserror::Error;
@@ -56,6 +57,22 @@ pub enum BootstrapError {
         /// All it printed.
         printed: String,
     },
+    /// etcd refused a change of its members.
+    #[error("{action} failed: {detail}")]
+    Etcd {
+        /// What was asked of it.
+        action: String,
+        /// What it said.
+        detail: String,
+    },
+    /// A node could not be taken out of the cluster.
+    #[error("node {node} cannot leave the cluster yet: {detail}")]
+    Drain {
+        /// The node.
+        node: NodeName,
+        /// What stood in the way.
+        detail: String,
+    },
     /// The node could not be asked.
     #[error("{action} could not be run")]
     Node {
@@ -88,6 +105,16 @@ impl Diagnose for BootstrapError {
                 "Restore the file from a backup, or make the cluster anew: `skiff delete`, then `skiff start`.",
             ),
             Self::Kubeadm { cause, .. } => cause.reason(),
+            Self::Etcd { .. } => Reason::new(
+                "GUEST_ETCD_MEMBER",
+                ExitCode::GUEST_ERROR,
+                "etcd changes its members only while most of them run: `skiff start` brings stopped nodes back.",
+            ),
+            Self::Drain { .. } => Reason::new(
+                "GUEST_NODE_DELETE",
+                ExitCode::GUEST_ERROR,
+                "Make room for its pods elsewhere, give it more time, or use --force, which asks no disruption budget.",
+            ),
             Self::Node { source, .. } => source.reason(),
         }
     }

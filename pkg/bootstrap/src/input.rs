@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
 use ipnet::Ipv4Net;
-use skiff_config::{ClusterSpec, Component, KubeVersion, NodeName, versions};
+use skiff_config::{ClusterSpec, Component, KubeVersion, NodeName, Taint, versions};
 
 use crate::{BootstrapError, BootstrapToken};
 
@@ -106,11 +106,11 @@ fn last_setting(spec: &ClusterSpec, component: Component, key: &str) -> Option<(
 /// How a node takes part in its cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// The control plane that the cluster begins with (`kubeadm init`).
+    /// The control plane that the cluster begins with.
     FirstControlPlane,
-    /// A further control plane (`kubeadm join`).
+    /// A further control plane.
     ControlPlane,
-    /// Runs pods only (`kubeadm join`).
+    /// Runs pods only.
     Worker,
 }
 
@@ -199,6 +199,16 @@ pub struct KubeletSettings {
     pub status_update: Option<Duration>,
 }
 
+/// A part of a machine that is not for pods: a node in a container sees all of its host, whatever
+/// its limits are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Reserved {
+    /// Thousandths of a processor.
+    pub millicpus: u64,
+    /// Memory, bytes.
+    pub memory: u64,
+}
+
 /// One node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NodeConfig {
@@ -216,6 +226,10 @@ pub struct NodeConfig {
     pub schedulable: bool,
     /// Labels it registers with.
     pub labels: BTreeMap<String, String>,
+    /// Taints it registers with.
+    pub taints: Vec<Taint>,
+    /// What its machine shows but pods must not use.
+    pub reserved: Reserved,
     /// Settings of its kubelet.
     pub kubelet: KubeletSettings,
     /// Largest packet of the pod network; the interface's own if absent.
@@ -226,8 +240,19 @@ impl NodeConfig {
     /// A node with defaults: schedulable, no labels.
     #[must_use]
     pub fn new(name: NodeName, address: Ipv4Addr, role: Role, pod_cidr: Ipv4Net, host: HostFacts) -> Self {
-        let (labels, kubelet) = (BTreeMap::new(), KubeletSettings::default());
-        Self { name, address, role, pod_cidr, host, schedulable: true, labels, kubelet, mtu: None }
+        Self {
+            name,
+            address,
+            role,
+            pod_cidr,
+            host,
+            schedulable: true,
+            labels: BTreeMap::new(),
+            taints: Vec::new(),
+            reserved: Reserved::default(),
+            kubelet: KubeletSettings::default(),
+            mtu: None,
+        }
     }
 
     /// Where the node's own API server listens.

@@ -2,6 +2,8 @@
 
 use std::{fmt, time::SystemTime};
 
+use skiff_config::Cni;
+
 use crate::{
     BootstrapError, ClusterConfig, NodeConfig, cni,
     kubeconfig::NodeKubeconfigs,
@@ -67,8 +69,10 @@ pub fn node_files(
         files.push(NodeFile::new(format!("/etc/kubernetes/{name}"), 0o600, text));
     }
     // It holds the token for joining.
-    files.push(NodeFile::new(KUBEADM_CONFIG, 0o600, render::kubeadm_config(cluster, node, &pki.pin()?)?));
-    files.push(NodeFile::new(cni::CONFLIST, 0o644, cni::conflist(node)));
+    files.push(NodeFile::new(KUBEADM_CONFIG, 0o600, render::kubeadm_config(cluster, node)?));
+    if cluster.spec.cni == Cni::Bridge {
+        files.push(NodeFile::new(cni::CONFLIST, 0o644, cni::conflist(node)));
+    }
     files.sort_by(|one, other| one.path.cmp(&other.path));
     Ok(files)
 }

@@ -1,29 +1,56 @@
-//! What every cluster runs beside Kubernetes itself: DNS and storage of skiff-agent.
+//! What every cluster runs beside Kubernetes itself: DNS and storage of skiff-agent, and routes where
+//! there are several nodes.
+
+use std::net::Ipv4Addr;
 
 use skiff_bootstrap::Endpoint;
-use skiff_config::ClusterSpec;
+use skiff_config::{ClusterSpec, Cni};
 
 /// Placeholders are explained in `deploy/agent/README.md`.
 const DNS: &str = include_str!("../../../deploy/agent/dns.yaml");
 const STORAGE: &str = include_str!("../../../deploy/agent/storage.yaml");
+const ROUTES: &str = include_str!("../../../deploy/agent/routes.yaml");
+/// Name of the daemon set in it.
+pub(crate) const ROUTES_NAME: &str = "skiff-routes";
+
+/// What the manifests depend on beside the cluster's settings.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct System<'a> {
+    /// Where pods find an API server.
+    pub(crate) endpoint: &'a Endpoint,
+    /// Image of skiff-agent.
+    pub(crate) agent: &'a str,
+    /// The host's address in the nodes' network.
+    pub(crate) host: Ipv4Addr,
+    /// Number of nodes.
+    pub(crate) nodes: usize,
+}
 
 /// The manifests for a cluster, ready to be applied.
 ///
 /// The agent talks to the control plane's endpoint and not to the service `kubernetes`, so that it
 /// does not have to wait for kube-proxy.
-pub(crate) fn system(spec: &ClusterSpec, endpoint: &Endpoint, agent_image: &str) -> String {
+pub(crate) fn system(spec: &ClusterSpec, system: &System<'_>) -> String {
     let networks = format!("{},{}", spec.service_cidr, spec.pod_cidr);
-    let api_port = endpoint.port.to_string();
-    let dns_ip = spec.cluster_dns_ip().to_string();
+    let (api_port, dns_ip) = (system.endpoint.port.to_string(), spec.cluster_dns_ip().to_string());
+    let (pods, host) = (spec.pod_cidr.to_string(), system.host.to_string());
+    // With a second one, names are found while a node is lost.
+    let replicas = system.nodes.clamp(1, 2).to_string();
     let values = [
-        ("{{image}}", agent_image),
+        ("{{image}}", system.agent),
         ("{{domain}}", &spec.dns_domain),
         ("{{cluster_dns_ip}}", &dns_ip),
         ("{{cluster_networks}}", &networks),
-        ("{{api_host}}", &endpoint.host),
+        ("{{pod_network}}", &pods),
+        ("{{dns_replicas}}", &replicas),
+        ("{{host_ip}}", &host),
+        ("{{api_host}}", &system.endpoint.host),
         ("{{api_port}}", &api_port),
     ];
-    let template = format!("{DNS}\n---\n{STORAGE}");
+    // Alone, a node has nowhere to route to.
+    let routes = system.nodes > 1 && spec.cni == Cni::Bridge;
+    let parts = [DNS, STORAGE].into_iter().chain(routes.then_some(ROUTES));
+    let template = parts.collect::<Vec<_>>().join("\n---\n");
     values.iter().fold(template, |text, (placeholder, value)| text.replace(placeholder, value))
 }
 
@@ -33,12 +60,26 @@ mod tests {
 
     use super::*;
 
+    fn text(nodes: usize, cni: &str) -> String {
+        let file = SpecFile { cni: Some(cni.to_owned()), ..SpecFile::default() };
+        let spec = file.resolve("dev".parse().unwrap()).unwrap();
+        let endpoint = &Endpoint { host: "192.168.49.2".to_owned(), port: 8443 };
+        let host = "192.168.49.1".parse().unwrap();
+        system(&spec, &System { endpoint, agent: "example.test/agent:1", host, nodes })
+    }
+
     #[test]
     fn no_placeholder_is_left() {
-        let spec = SpecFile::default().resolve("dev".parse().unwrap()).unwrap();
-        let endpoint = Endpoint { host: "192.168.49.2".to_owned(), port: 8443 };
-        let text = system(&spec, &endpoint, "example.test/agent:1");
+        let text = text(2, "bridge");
         assert!(!text.contains("{{"), "{text}");
         assert!(text.contains("clusterIP: 10.96.0.10") && text.contains("image: example.test/agent:1"));
+        assert!(text.contains("--host=host.skiff.internal=192.168.49.1"));
+    }
+
+    #[test]
+    fn routes_are_kept_where_there_are_several_nodes_and_nobody_else_does() {
+        assert!(text(2, "bridge").contains("skiff-routes") && text(3, "bridge").contains("replicas: 2"));
+        assert!(!text(1, "bridge").contains("skiff-routes") && text(1, "bridge").contains("replicas: 1"));
+        assert!(!text(2, "calico").contains("skiff-routes"));
     }
 }

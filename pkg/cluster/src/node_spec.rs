@@ -1,12 +1,13 @@
 //! From what a cluster shall be to what one machine shall be: pure.
 
-use std::{collections::BTreeMap, fmt::Write as _, time::SystemTime};
+use std::{collections::BTreeMap, fmt::Write as _, net::Ipv4Addr, time::SystemTime};
 
 use sha2::{Digest, Sha256};
 use skiff_bootstrap::{
-    CgroupVersion, HostFacts, KUBEADM_CONFIG, KubeletSettings, NodeConfig, NodeFile, Role, cni, node_files,
+    CgroupVersion, ClusterConfig, Endpoint, HostFacts, KubeletSettings, NodeConfig, Reserved, Role, cni, node_files,
+    render,
 };
-use skiff_config::{ClusterSpec, Limit, NodeRecord, Protocol};
+use skiff_config::{ClusterSpec, Cni, HostSize, Limit, NodeRecord, Problem, Protocol, Taint};
 use skiff_driver::{Capabilities, NodeNetwork, NodeRole, NodeSpec, Published, Purpose, Resources, SeedFile};
 use skiff_report::ExitCode;
 
@@ -17,8 +18,14 @@ use crate::{
 
 /// File with the name servers that pods get; the node's set-up writes it at each boot.
 const POD_RESOLV_CONF: &str = "/run/skiff/resolv.conf";
-/// kubeadm reads its configuration from here, but only what it says counts for the fingerprint.
-const CONFIGURATION: [&str; 2] = [KUBEADM_CONFIG, cni::CONFLIST];
+/// The address at which each node finds an API server, on every node of every cluster the same: a
+/// control plane's own on its node, on a worker the agent's role `endpoint`, which passes on to one
+/// that lives. A node's set-up puts it on the loopback, so that pods reach it too.
+const ENDPOINT: Ipv4Addr = Ipv4Addr::new(169, 254, 53, 54);
+/// Where a worker finds the addresses of API servers, one a line.
+pub(crate) const CONTROL_PLANES: &str = "/etc/skiff/control-planes";
+/// A host's memory differs a little after each boot; less than one part in so many is the same host.
+const SAME_HOST: u64 = 50;
 
 /// Everything one machine is made from.
 pub(crate) struct NodePlan {
@@ -30,6 +37,21 @@ pub(crate) struct NodePlan {
     pub(crate) fingerprint: String,
 }
 
+/// What a node's plan depends on beside the node.
+pub(crate) struct Surroundings<'a> {
+    /// The cluster's network.
+    pub(crate) network: &'a NodeNetwork,
+    /// The driver.
+    pub(crate) capabilities: &'a Capabilities,
+    /// Addresses of all control planes.
+    pub(crate) control_planes: &'a [Ipv4Addr],
+}
+
+/// Where every node and every pod of a cluster finds an API server.
+pub(crate) fn endpoint(spec: &ClusterSpec) -> Endpoint {
+    Endpoint { host: ENDPOINT.to_string(), port: spec.apiserver.port }
+}
+
 /// Plans one node.
 ///
 /// # Errors
@@ -38,17 +60,22 @@ pub(crate) fn plan_node(
     identity: &Identity,
     node: &NodeIdentity,
     record: &NodeRecord,
-    network: &NodeNetwork,
-    capabilities: &Capabilities,
+    around: &Surroundings<'_>,
     now: SystemTime,
 ) -> Result<NodePlan, ClusterError> {
+    let Surroundings { network, capabilities, control_planes } = *around;
     let spec = &identity.config.spec;
+    let resources = resources(spec, record.memory, capabilities)?;
     let config = node_config(spec, record, capabilities)?;
     let files = node_files(&identity.config, &config, &identity.pki, now)?;
-    let resources = resources(spec, record.memory, capabilities)?;
     let published = published(spec, record);
-    let fingerprint = fingerprint(record, &resources, &published, &files);
-    let seed = files.into_iter().map(|file| seed(file.path, file.mode, file.contents));
+    let fingerprint = fingerprint(&identity.config, &config, record, &resources, &published)?;
+    let mut seeds: Vec<SeedFile> = files.into_iter().map(|file| seed(file.path, file.mode, file.contents)).collect();
+    seeds.push(settings(spec, network));
+    if !config.role.is_control_plane() {
+        seeds.push(seed(CONTROL_PLANES, 0o644, servers(control_planes, spec.apiserver.port)));
+    }
+    seeds.extend(identity_files(identity, node));
     let role = if config.role.is_control_plane() { NodeRole::ControlPlane } else { NodeRole::Worker };
     let spec = NodeSpec {
         cluster: spec.name.clone(),
@@ -59,18 +86,23 @@ pub(crate) fn plan_node(
         address: record.address,
         resources,
         published,
-        seed: seed.chain([settings(spec)]).chain(identity_files(identity, node)).collect(),
+        seed: seeds,
         // What is marked is not the node's but the cluster's: whoever makes it adds that.
         marks: BTreeMap::new(),
     };
     Ok(NodePlan { spec, config, fingerprint })
 }
 
-fn node_config(
+/// What kubeadm is told of one node.
+///
+/// # Errors
+/// As for [`plan_node`].
+pub(crate) fn node_config(
     spec: &ClusterSpec,
     record: &NodeRecord,
     capabilities: &Capabilities,
 ) -> Result<NodeConfig, ClusterError> {
+    let resources = resources(spec, record.memory, capabilities)?;
     let pod_cidr = spec.node_pod_cidr(record.index).ok_or_else(|| ClusterError::NoRoom {
         what: format!("the pod network {}", spec.pod_cidr),
         node: record.name.clone(),
@@ -84,14 +116,55 @@ fn node_config(
         _ => Role::Worker,
     };
     let mut config = NodeConfig::new(record.name.clone(), record.address, role, pod_cidr, host);
+    config.labels = spec.node_labels.clone();
+    config.labels.extend(record.labels.clone());
+    config.taints = taints(record)?;
+    config.reserved = reserved(&resources, host_size(record.host, capabilities), capabilities);
     config.kubelet = KubeletSettings { resolv_conf: Some(POD_RESOLV_CONF.to_owned()), ..KubeletSettings::default() };
     Ok(config)
+}
+
+fn taints(record: &NodeRecord) -> Result<Vec<Taint>, ClusterError> {
+    let read = |text: &String| {
+        text.parse().map_err(|error: skiff_config::InvalidLabel| ClusterError::Settings {
+            problems: vec![Problem::usage("taints", error.to_string())],
+        })
+    };
+    record.taints.iter().map(read).collect()
+}
+
+/// What the host had to give when the node was made, unless it is another one by now.
+pub(crate) fn host_size(made: Option<HostSize>, capabilities: &Capabilities) -> HostSize {
+    let now = HostSize { cpus: capabilities.cpus, memory: capabilities.memory };
+    let same = |made: &HostSize| made.cpus == now.cpus && made.memory.abs_diff(now.memory) < now.memory / SAME_HOST;
+    made.filter(same).unwrap_or(now)
+}
+
+/// What a node sees of its host beyond its limits. A kubelet in a container takes the whole host for
+/// its own, and would have the scheduler give away what other nodes have been promised.
+fn reserved(resources: &Resources, host: HostSize, capabilities: &Capabilities) -> Reserved {
+    if !capabilities.shares_host_kernel {
+        return Reserved::default();
+    }
+    let all = u64::from(host.cpus) * 1000;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "limits are positive and small")]
+    let granted = resources.cpus.map_or(all, |cpus| (cpus * 1000.0) as u64);
+    Reserved {
+        millicpus: all.saturating_sub(granted),
+        memory: resources.memory.map_or(0, |limit| host.memory.saturating_sub(limit)),
+    }
+}
+
+/// The API servers' addresses as the agent reads them.
+pub(crate) fn servers(control_planes: &[Ipv4Addr], port: u16) -> String {
+    control_planes.iter().map(|address| format!("{address}:{port}\n")).collect()
 }
 
 /// The limits of a node on this host.
 ///
 /// Without a wish a node may use all processors, and memory as minikube gives it: a quarter of what
-/// there is, but 3 to 6 GiB, in hundreds of MiB. What it was `granted` so it keeps, though the host
+/// there is, but 3 to 6 GiB, in hundreds of MiB; less where that many nodes would ask for more than
+/// there is, but never less than a node works with. What it was `granted` so it keeps, though the host
 /// may have changed a little: a node is not made anew for that.
 pub(crate) fn resources(
     spec: &ClusterSpec,
@@ -102,9 +175,11 @@ pub(crate) fn resources(
     let most = capabilities.memory;
     let memory = match spec.memory {
         Limit::NoLimit | Limit::Max => None,
-        Limit::Auto => granted
-            .filter(|bytes| *bytes <= most)
-            .or_else(|| Some(whole_hundred_mib((most / 4).clamp(3 * gib, 6 * gib).min(most)))),
+        Limit::Auto => granted.filter(|bytes| *bytes <= most).or_else(|| {
+            let usual = (most / 4).clamp(3 * gib, 6 * gib);
+            let share = (most / u64::from(spec.nodes.max(1))).max(LEAST_SHARE);
+            Some(whole_hundred_mib(usual.min(share).min(most)))
+        }),
         Limit::Exactly(bytes) if bytes > most => {
             return Err(ClusterError::TooLarge {
                 setting: "--memory",
@@ -129,6 +204,9 @@ pub(crate) fn resources(
     };
     Ok(Resources { cpus, memory, disk: capabilities.disk_limit.then_some(spec.disk_size) })
 }
+
+/// The least memory a node is given where nobody asks for an amount.
+const LEAST_SHARE: u64 = 2200 << 20;
 
 /// A size that people can read: down to a multiple of 100 MiB.
 fn whole_hundred_mib(bytes: u64) -> u64 {
@@ -157,8 +235,16 @@ fn published(spec: &ClusterSpec, record: &NodeRecord) -> Vec<Published> {
 }
 
 /// What the node's own set-up (`deploy/node`) has to know of the cluster.
-fn settings(spec: &ClusterSpec) -> SeedFile {
-    seed("/etc/skiff/node.env", 0o644, format!("SERVICE_CIDR={}\n", spec.service_cidr))
+fn settings(spec: &ClusterSpec, network: &NodeNetwork) -> SeedFile {
+    let mut text = format!(
+        "SERVICE_CIDR={}\nENDPOINT_IP={ENDPOINT}\nENDPOINT_PORT={}\nHOST_IP={}\n",
+        spec.service_cidr, spec.apiserver.port, network.gateway
+    );
+    if spec.cni == Cni::Bridge {
+        // Other networks see themselves to what leaves them.
+        let _ = writeln!(text, "POD_CIDR={}", spec.pod_cidr);
+    }
+    seed("/etc/skiff/node.env", 0o644, text)
 }
 
 fn identity_files(identity: &Identity, node: &NodeIdentity) -> Vec<SeedFile> {
@@ -175,19 +261,25 @@ fn seed(path: impl Into<String>, mode: u32, contents: impl Into<Vec<u8>>) -> See
 }
 
 /// A hash of all that a machine takes over only when it is made. Certificates are left out: they are
-/// new each time, and the names they carry stand in kubeadm's configuration as well.
-fn fingerprint(record: &NodeRecord, resources: &Resources, published: &[Published], files: &[NodeFile]) -> String {
+/// new each time, and the names they carry stand in kubeadm's configuration as well. So is what skiff
+/// changes on a node that exists: whether its managers take turns with those of other control planes.
+fn fingerprint(
+    cluster: &ClusterConfig,
+    node: &NodeConfig,
+    record: &NodeRecord,
+    resources: &Resources,
+    published: &[Published],
+) -> Result<String, ClusterError> {
+    let alone = ClusterConfig { control_planes: 1, ..cluster.clone() };
     let mut hash = Sha256::new();
-    hash.update(format!("{} {} {resources:?} {published:?}", record.image, record.address));
-    for file in files.iter().filter(|file| CONFIGURATION.contains(&file.path.as_str())) {
-        hash.update(&file.path);
-        hash.update(&file.contents);
-    }
-    hash.finalize().iter().take(8).fold(String::new(), |mut text, byte| {
+    hash.update(format!("{} {} {resources:?} {published:?} {}", record.image, record.address, cluster.spec.cni));
+    hash.update(render::kubeadm_config(&alone, node)?);
+    hash.update(cni::conflist(node));
+    Ok(hash.finalize().iter().take(8).fold(String::new(), |mut text, byte| {
         // Writing to a String cannot fail.
         let _ = write!(text, "{byte:02x}");
         text
-    })
+    }))
 }
 
 #[cfg(test)]

@@ -2,13 +2,15 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use skiff_config::{ClusterFile, ClusterName, NodeRecord};
-use skiff_driver::{Driver, MachineState};
+use skiff_config::{ClusterFile, ClusterName, NodeName, NodeRecord};
+use skiff_driver::{Driver, MachineState, NodeRole};
 use skiff_runner::{Connect, SshTarget};
 use skiff_store::Store;
 
 use crate::{ClusterError, Host, host::driver_error, identity};
 
+/// How long a machine that was just started may take until its sshd answers.
+pub(crate) const BOOT_PATIENCE: Duration = Duration::from_secs(90);
 /// How long a node that runs may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -50,6 +52,27 @@ pub async fn runner<D: Driver, C: Connect, K>(
 ) -> Result<C::Runner, ClusterError> {
     let target = login(host, cluster, node).await?;
     Ok(host.connect.connect(&target, PATIENCE).await?)
+}
+
+/// Connects to a node whose machine runs, or is about to.
+///
+/// # Errors
+/// When the node was never made, its machine is off, or its sshd does not answer.
+pub(crate) async fn connect<D: Driver, C: Connect, K>(
+    host: &Host<D, C, K>,
+    cluster: &ClusterName,
+    node: &NodeName,
+    patience: Duration,
+) -> Result<C::Runner, ClusterError> {
+    let key = identity::host_key(&host.store, cluster, node)?;
+    let key = key.ok_or_else(|| ClusterError::NotRunning(cluster.clone()))?;
+    let endpoints = host.driver.endpoints(cluster, node).await.map_err(driver_error)?;
+    Ok(host.connect.connect(&ssh_target(&host.store, cluster, endpoints.ssh, key), patience).await?)
+}
+
+/// The nodes that run a control plane, the first one first.
+pub(crate) fn control_planes(file: &ClusterFile) -> impl Iterator<Item = &NodeRecord> {
+    file.status.nodes.iter().filter(|record| NodeRole::parse(&record.role) == Some(NodeRole::ControlPlane))
 }
 
 /// A node's address; of the first one if `node` is absent.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    AddonWish, ApiServer, ClusterName, ClusterSpec, ExtraConfig, FeatureGate, KubeVersion, Limit, NodeName,
+    AddonWish, ApiServer, ClusterName, ClusterSpec, Cni, ExtraConfig, FeatureGate, KubeVersion, Label, Limit, NodeName,
     PortMapping, Problem, parse_bytes,
 };
 
@@ -119,6 +119,18 @@ pub struct SpecFile {
     /// `--ports`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ports: Option<Vec<String>>,
+    /// `--nodes`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nodes: Option<String>,
+    /// `--ha`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ha: Option<String>,
+    /// `--cni`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cni: Option<String>,
+    /// `--node-labels`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_labels: Option<Vec<String>>,
 }
 
 /// What skiff decided while making the cluster.
@@ -164,6 +176,12 @@ pub struct NodeRecord {
     pub address: Ipv4Addr,
     /// Port on the host that leads to its sshd.
     pub ssh_port: u16,
+    /// Labels of its own, beside those of the whole cluster.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Taints it registers with, each as `key=value:Effect`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub taints: Vec<String>,
     /// Port on the host that leads to its API server.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub apiserver_port: Option<u16>,
@@ -178,10 +196,24 @@ pub struct NodeRecord {
     /// Bytes of memory it got where nobody asked for an amount.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<u64>,
+    /// What its machine's host had to give when it was made: what the node must not use is that less
+    /// its limits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<HostSize>,
     /// Fingerprint of the settings that were brought into it, written when kubeadm was done; empty
     /// until then.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub applied: String,
+}
+
+/// Processors and memory of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct HostSize {
+    /// Processors.
+    pub cpus: u32,
+    /// Memory, bytes.
+    pub memory: u64,
 }
 
 impl ClusterFile {
@@ -245,6 +277,10 @@ impl SpecFile {
             static_ip: self.static_ip.or(below.static_ip),
             listen_address: self.listen_address.or(below.listen_address),
             ports: self.ports.or(below.ports),
+            nodes: self.nodes.or(below.nodes),
+            ha: self.ha.or(below.ha),
+            cni: self.cni.or(below.cni),
+            node_labels: self.node_labels.or(below.node_labels),
         }
     }
 
@@ -254,6 +290,7 @@ impl SpecFile {
     /// Every problem there is, not just the first.
     pub fn resolve(&self, name: ClusterName) -> Result<ClusterSpec, Vec<Problem>> {
         let mut read = Reading::default();
+        let ha = read.one("ha", self.ha.as_deref(), false, yes_or_no);
         let spec = ClusterSpec {
             name,
             driver: self.driver.clone().unwrap_or_else(|| "auto".to_owned()),
@@ -292,6 +329,14 @@ impl SpecFile {
                 address,
             ),
             ports: read.all("ports", self.ports.as_deref(), str::parse::<PortMapping>),
+            nodes: read.one("nodes", self.nodes.as_deref(), if ha { 3 } else { 1 }, number_of_nodes),
+            ha,
+            cni: read.one("cni", self.cni.as_deref(), Cni::Bridge, |text| Ok::<_, String>(Cni::parse(text))),
+            node_labels: read
+                .all("node-labels", self.node_labels.as_deref(), str::parse::<Label>)
+                .into_iter()
+                .map(|Label { name, value }| (name, value))
+                .collect(),
         };
         let mut problems = read.problems;
         // Defaults stand in for what could not be read; what they would break is not worth telling.
@@ -387,6 +432,14 @@ fn address(text: &str) -> Result<IpAddr, String> {
 
 fn port(text: &str) -> Result<u16, String> {
     text.parse().ok().filter(|port| *port != 0).ok_or_else(|| format!("`{text}` is not a port: use 1 to 65535"))
+}
+
+fn yes_or_no(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| format!("`{text}` is neither true nor false"))
+}
+
+fn number_of_nodes(text: &str) -> Result<u32, String> {
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| format!("`{text}` is not a number of nodes"))
 }
 
 fn dns_name(text: &str) -> Result<String, String> {

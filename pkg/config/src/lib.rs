@@ -4,9 +4,11 @@
 //! [`ClusterSpec`], the form the rest of skiff works with; [`ClusterSpec::validate`] returns every
 //! problem at once. [`versions`] holds every pin of a version or an image.
 
+mod cni;
 mod addon;
 mod extra_config;
 mod file;
+mod label;
 mod name;
 mod network;
 mod port;
@@ -16,9 +18,11 @@ mod validate;
 mod version;
 pub mod versions;
 
+pub use cni::Cni;
 pub use addon::AddonWish;
 pub use extra_config::{Component, ExtraConfig};
-pub use file::{ClusterFile, FileError, Metadata, NodeRecord, Phase, SpecFile, Status};
+pub use file::{ClusterFile, FileError, HostSize, Metadata, NodeRecord, Phase, SpecFile, Status};
+pub use label::{InvalidLabel, Label, Taint};
 pub use name::{ClusterName, InvalidName, NodeName};
 pub use network::service_addresses;
 pub use port::{InvalidPort, PortMapping, Protocol};

@@ -1,10 +1,16 @@
 //! The form of a cluster's configuration that the rest of skiff works with.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use ipnet::Ipv4Net;
 
-use crate::{ClusterName, ExtraConfig, KubeVersion, Limit, PortMapping};
+use crate::{ClusterName, Cni, ExtraConfig, KubeVersion, Limit, PortMapping};
+
+/// Control planes of a cluster that survives the loss of one: the fewest of which two make a majority.
+pub(crate) const HA_CONTROL_PLANES: u32 = 3;
 
 /// How the API server presents itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +67,14 @@ pub struct ClusterSpec {
     pub listen_address: IpAddr,
     /// Ports of the first node that the host forwards to.
     pub ports: Vec<PortMapping>,
+    /// How many nodes a new cluster gets, control planes included.
+    pub nodes: u32,
+    /// Whether a new cluster gets three control planes.
+    pub ha: bool,
+    /// Where the pod network comes from.
+    pub cni: Cni,
+    /// Labels of all nodes.
+    pub node_labels: BTreeMap<String, String>,
 }
 
 impl ClusterSpec {
@@ -74,6 +88,12 @@ impl ClusterSpec {
     #[must_use]
     pub fn cluster_dns_ip(&self) -> Ipv4Addr {
         nth_address(self.service_cidr, 10)
+    }
+
+    /// How many control planes a new cluster gets.
+    #[must_use]
+    pub fn control_planes(&self) -> u32 {
+        if self.ha { HA_CONTROL_PLANES } else { 1 }
     }
 
     /// The pod addresses of node number `index`: the `index`th /24 of the pod CIDR, `None` when

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::Ipv4Net;
 use skiff_report::{ExitCode, Reason};
 
-use crate::{ClusterSpec, Limit, format_bytes, versions};
+use crate::{ClusterSpec, Limit, format_bytes, spec::HA_CONTROL_PLANES, versions};
 
 /// The least memory a control plane works with, as kubeadm demands it: 1700 MB, and some to spare.
 const LEAST_MEMORY: u64 = 1800 << 20;
@@ -26,7 +26,9 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(crate) fn usage(setting: &'static str, message: String) -> Self {
+    /// A setting that makes no sense.
+    #[must_use]
+    pub fn usage(setting: &'static str, message: String) -> Self {
         Self { setting, message, id: "MK_USAGE", exit: ExitCode::PROGRAM_USAGE }
     }
 
@@ -53,6 +55,7 @@ impl ClusterSpec {
         self.validate_version(&mut problems);
         self.validate_networks(&mut problems);
         self.validate_ports(&mut problems);
+        self.validate_nodes(&mut problems);
         problems
     }
 
@@ -154,6 +157,24 @@ impl ClusterSpec {
                     problems.push(Problem::usage(setting, format!("{net} overlaps with --{other_setting} {other}")));
                 }
             }
+        }
+    }
+
+    fn validate_nodes(&self, problems: &mut Vec<Problem>) {
+        if self.ha && self.nodes < HA_CONTROL_PLANES {
+            let message =
+                format!("{} are too few for --ha, which makes {HA_CONTROL_PLANES} control planes", self.nodes);
+            problems.push(Problem::usage("nodes", message));
+        }
+        if self.node_pod_cidr(self.nodes - 1).is_none() {
+            let message = format!("{} is too small for {} nodes: each takes a /24 of it", self.pod_cidr, self.nodes);
+            problems.push(Problem::usage("pod-network-cidr", message));
+        }
+        // Network, broadcast and the host's own address are not for nodes.
+        if let Some(subnet) = self.subnet
+            && u64::from(self.nodes) + 3 > 1_u64 << (32 - subnet.prefix_len())
+        {
+            problems.push(Problem::usage("subnet", format!("{subnet} is too small for {} nodes", self.nodes)));
         }
     }
 

@@ -16,6 +16,7 @@ pub(crate) mod watch;
 mod zone;
 
 use std::{
+    net::IpAddr,
     path::PathBuf,
     sync::Arc,
     time::{SystemTime, UNIX_EPOCH},
@@ -73,6 +74,9 @@ pub(crate) struct DnsArgs {
     /// Networks of this cluster: reverse look-ups in them are never forwarded. May be repeated.
     #[arg(long, value_name = "CIDR", value_delimiter = ',')]
     local_network: Vec<IpNet>,
+    /// A name outside of the cluster domain with its address. May be repeated.
+    #[arg(long, value_name = "NAME=IP", value_parser = parse_host)]
+    host: Vec<(Name, IpAddr)>,
     /// The service that this server is reached by.
     #[arg(long, value_name = "NAMESPACE/NAME", default_value = "kube-system/kube-dns", value_parser = parse_service)]
     dns_service: (String, String),
@@ -120,6 +124,7 @@ fn zone_config(args: &DnsArgs) -> ZoneConfig {
         ttl: args.ttl,
         dns_service: args.dns_service.clone(),
         local_networks: args.local_network.clone(),
+        hosts: args.host.clone(),
     }
 }
 
@@ -134,6 +139,11 @@ fn parse_domain(text: &str) -> Result<Name, String> {
     let mut name = Name::from_ascii(text.to_ascii_lowercase()).map_err(|error| error.to_string())?;
     name.set_fqdn(true);
     if name.is_root() { Err("the root is no cluster domain".to_owned()) } else { Ok(name) }
+}
+
+fn parse_host(text: &str) -> Result<(Name, IpAddr), String> {
+    let (name, address) = text.split_once('=').ok_or("expected NAME=IP")?;
+    Ok((parse_domain(name)?, address.parse().map_err(|_| format!("`{address}` is not an IP address"))?))
 }
 
 fn parse_service(text: &str) -> Result<(String, String), String> {

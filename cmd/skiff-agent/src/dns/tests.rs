@@ -55,6 +55,7 @@ fn state() -> Arc<State> {
         ttl: 5,
         dns_service: ("kube-system".to_owned(), "kube-dns".to_owned()),
         local_networks: Vec::new(),
+        hosts: Vec::new(),
     };
     Arc::new(State::new(Zone::new(config, 1), Arc::default()))
 }

@@ -59,6 +59,19 @@ pub(crate) struct SpecArgs {
     /// Ports of this host that lead to the first node, such as 8080:30080 or 127.0.0.1:80:80/tcp.
     #[arg(long, value_name = "PORTS", value_delimiter = ',', help_heading = "Network")]
     ports: Option<Vec<String>>,
+    /// How many nodes to make, control planes included.
+    #[arg(short, long, value_name = "N", help_heading = "Nodes")]
+    nodes: Option<String>,
+    /// Make three control planes, so that the cluster survives the loss of one.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = "Nodes")]
+    ha: Option<String>,
+    /// Labels of all nodes, such as disk=fast.
+    #[arg(long, value_name = "LABELS", value_delimiter = ',', help_heading = "Nodes")]
+    node_labels: Option<Vec<String>>,
+    /// Network of pods: bridge, none, flannel, calico, cilium, or a file or URL of manifests.
+    #[arg(long, value_name = "NETWORK", help_heading = "Network")]
+    cni: Option<String>,
 }
 
 impl From<SpecArgs> for SpecFile {
@@ -81,6 +94,10 @@ impl From<SpecArgs> for SpecFile {
             static_ip: args.static_ip,
             listen_address: args.listen_address,
             ports: args.ports,
+            nodes: args.nodes,
+            ha: args.ha,
+            cni: args.cni,
+            node_labels: args.node_labels,
         }
     }
 }
@@ -100,7 +117,8 @@ mod tests {
             .filter_map(|arg| arg.get_long().map(|long| long.replace('-', "")))
             .collect();
         let all = "driver kubernetesVersion cpus memory diskSize apiserverPort apiserverNames apiserverIps extraConfig \
-                   featureGates serviceClusterIpRange podNetworkCidr dnsDomain subnet staticIp listenAddress ports";
+                   featureGates serviceClusterIpRange podNetworkCidr dnsDomain subnet staticIp listenAddress ports \
+                   nodes ha cni nodeLabels";
         let fields: BTreeSet<String> = all.split_whitespace().map(str::to_lowercase).collect();
         assert_eq!(flags, fields);
     }

@@ -33,6 +33,7 @@ const FILES: &[File] = files! {
     0o644 "etc/systemd/system/kubelet.service"
     0o644 "etc/systemd/system/kubelet.service.d/10-kubeadm.conf"
     0o644 "etc/systemd/system/skiff-docker-info.service"
+    0o644 "etc/systemd/system/skiff-endpoint.service"
     0o644 "etc/systemd/system/skiff-docker-info.socket"
     0o644 "etc/systemd/system/skiff-node-images.service"
     0o644 "etc/systemd/system/skiff-node-setup.service"

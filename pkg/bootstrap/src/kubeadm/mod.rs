@@ -6,15 +6,29 @@
 //! then each part of the control plane when it can use it, at last the phases that talk to the API
 //! server.
 
+mod drain;
+mod etcd;
+mod join;
+
 use std::time::Duration;
 
 use skiff_runner::{Command, Output, RunError, Runner};
 
-use crate::{BootstrapError, ClusterConfig, KUBEADM_CONFIG, NodeConfig, diagnose, render::KubeadmArgs};
+use crate::{
+    BootstrapError, ClusterConfig, KUBEADM_CONFIG, NodeConfig, diagnose,
+    render::{self, KubeadmArgs},
+};
 
+pub use drain::{drain, forget, uncordon};
+pub use etcd::{EtcdStart, Member, add_member, has_etcd_data, remove_member};
+pub use join::{announce, join_control_plane, join_etcd, join_worker, start_api_server, take_turns};
+
+const ETCD: &str = "etcd local";
+const API_SERVER: &str = "control-plane apiserver";
+const KUBELET: &str = "kubelet-start";
 /// Phases that only write files and start the kubelet, in kubeadm's own order but for the kubelet,
 /// which comes last: it then finds its static pods at once instead of at its next look.
-const BEFORE_API: [&str; 3] = ["etcd local", "control-plane apiserver", "kubelet-start"];
+const BEFORE_API: [&str; 3] = [ETCD, API_SERVER, KUBELET];
 /// Waits for the API server by itself, with a question a second; so it is started early and has only
 /// its own start behind it when the server is ready. Not before the server's port is open, though:
 /// seconds before the server answers, but from then on a connection waits instead of failing.
@@ -23,9 +37,14 @@ const CONTROLLER_MANAGER: &str = "control-plane controller-manager";
 /// start when the server answers; by the time it has its own question, the server is ready or nearly so.
 const SCHEDULER: &str = "control-plane scheduler";
 /// Phases for when the API server is ready; none needs another's result.
-const AFTER_API: [&str; 4] = [KUBE_PROXY, "upload-config all", "mark-control-plane", "bootstrap-token"];
+const AFTER_API: [&str; 4] = [KUBE_PROXY, "upload-config all", MARK, "bootstrap-token"];
+/// Labels and taints a control plane's node.
+const MARK: &str = "mark-control-plane";
 /// Pods reach services through it.
 const KUBE_PROXY: &str = "addon kube-proxy";
+
+/// Where etcd's phase is told with whom it begins. Gone at the next start of the node, as it should be.
+const ETCD_CONFIG: &str = "/run/skiff-etcd.yaml";
 
 /// How long one phase may take on a slow host: some restart the kubelet or wait for the node.
 const PHASE_TIMEOUT: Duration = Duration::from_mins(4);
@@ -40,9 +59,26 @@ pub async fn start_control_plane<R: Runner>(
     runner: &R,
     cluster: &ClusterConfig,
     node: &NodeConfig,
+    etcd: &EtcdStart,
 ) -> Result<String, BootstrapError> {
-    let script = wanted(&BEFORE_API, cluster, node).map(phase).collect::<Vec<_>>().join("\n");
-    run(runner, "kubeadm init", &script).await
+    let command = before_api(&BEFORE_API, cluster, node, etcd)?;
+    run(runner, "kubeadm init", command).await
+}
+
+/// The phases as one command. Where etcd does not begin alone, its phase reads a file of its own.
+fn before_api(
+    phases: &[&'static str],
+    cluster: &ClusterConfig,
+    node: &NodeConfig,
+    etcd: &EtcdStart,
+) -> Result<Command, BootstrapError> {
+    let script = |line: fn(&str) -> String| wanted(phases, cluster, node).map(line).collect::<Vec<_>>().join("\n");
+    if *etcd == EtcdStart::Alone {
+        return Ok(Command::sh(&script(phase)));
+    }
+    let line = |name: &str| if name == ETCD { phase_with(name, ETCD_CONFIG) } else { phase(name) };
+    let script = format!("umask 077; cat > {ETCD_CONFIG}\n{}", script(line));
+    Ok(Command::sh(&script).stdin(render::etcd_config(cluster, node, etcd)?))
 }
 
 /// Writes the controller manager's manifest as soon as the API server's port is open. Returns what kubeadm printed. May run again.
@@ -58,7 +94,7 @@ pub async fn start_controller_manager<R: Runner>(
     // An API server that never listens is somebody else's to tell: the manifest is written all the same.
     let wait = format!("for _ in $(seq 1200); do ss -Hltn 'sport = :{port}' | grep -q . && break; sleep 0.05; done");
     let phases = wanted(&[CONTROLLER_MANAGER], cluster, node).map(phase);
-    run(runner, "kubeadm init", &[wait].into_iter().chain(phases).collect::<Vec<_>>().join("\n")).await
+    run(runner, "kubeadm init", Command::sh(&[wait].into_iter().chain(phases).collect::<Vec<_>>().join("\n"))).await
 }
 
 /// Writes the scheduler's manifest: to be called when the API server begins to answer. Returns what
@@ -72,7 +108,7 @@ pub async fn start_scheduler<R: Runner>(
     node: &NodeConfig,
 ) -> Result<String, BootstrapError> {
     let phases = wanted(&[SCHEDULER], cluster, node).map(phase).collect::<Vec<_>>();
-    run(runner, "kubeadm init", &phases.join("\n")).await
+    run(runner, "kubeadm init", Command::sh(&phases.join("\n"))).await
 }
 
 /// Does what needs the API server: kube-proxy, configuration in the cluster, labels, join tokens.
@@ -89,7 +125,7 @@ pub async fn finish_control_plane<R: Runner>(
     let runs = phases.map(|name| async move {
         // On few processors the others must not hold up the pods that start meanwhile.
         let nice = if name == KUBE_PROXY { "" } else { "nice -n 19 " };
-        run(runner, &format!("kubeadm init phase {name}"), &format!("{nice}{}", phase(name))).await
+        run(runner, &format!("kubeadm init phase {name}"), Command::sh(&format!("{nice}{}", phase(name)))).await
     });
     let printed = futures_util::future::try_join_all(runs).await?;
     Ok(printed.concat())
@@ -110,11 +146,15 @@ fn wanted<'a>(
 }
 
 fn phase(name: &str) -> String {
-    format!("kubeadm init phase {name} --config {KUBEADM_CONFIG}")
+    phase_with(name, KUBEADM_CONFIG)
 }
 
-async fn run<R: Runner>(runner: &R, action: &str, script: &str) -> Result<String, BootstrapError> {
-    let output = runner.output(Command::sh(script).timeout(PHASE_TIMEOUT)).await;
+fn phase_with(name: &str, config: &str) -> String {
+    format!("kubeadm init phase {name} --config {config}")
+}
+
+async fn run<R: Runner>(runner: &R, action: &str, command: Command) -> Result<String, BootstrapError> {
+    let output = runner.output(command.timeout(PHASE_TIMEOUT)).await;
     match output {
         Ok(output) if output.status == 0 => Ok(printed(&output)),
         Ok(output) => {

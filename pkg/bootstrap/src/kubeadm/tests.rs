@@ -26,7 +26,7 @@ fn lines(runner: &FakeRunner) -> Vec<String> {
 async fn the_kubelet_starts_after_its_manifests_are_written() {
     let (cluster, node) = cluster(&[]);
     let runner = FakeRunner::default();
-    start_control_plane(&runner, &cluster, &node).await.unwrap();
+    start_control_plane(&runner, &cluster, &node, &EtcdStart::Alone).await.unwrap();
     let script = &lines(&runner)[0];
     let position = |word: &str| script.find(word).unwrap();
     assert!(
@@ -48,7 +48,7 @@ async fn the_controller_manager_starts_when_the_api_server_listens() {
 async fn skipped_phases_are_not_run() {
     let (cluster, node) = cluster(&["kubeadm.skip-phases=addon/kube-proxy,bootstrap-token,etcd"]);
     let runner = FakeRunner::default();
-    start_control_plane(&runner, &cluster, &node).await.unwrap();
+    start_control_plane(&runner, &cluster, &node, &EtcdStart::Alone).await.unwrap();
     finish_control_plane(&runner, &cluster, &node).await.unwrap();
     let all = lines(&runner).join("\n");
     assert!(!all.contains("kube-proxy") && !all.contains("bootstrap-token") && !all.contains("etcd local"), "{all}");
@@ -63,4 +63,37 @@ async fn a_failed_phase_is_named_and_keeps_what_kubeadm_printed() {
     let BootstrapError::Kubeadm { action, printed, .. } = &error else { panic!("{error}") };
     assert_eq!(action, "kubeadm init phase mark-control-plane");
     assert!(printed.contains("error execution phase"));
+}
+
+#[tokio::test]
+async fn an_etcd_that_does_not_begin_alone_reads_a_file_of_its_own() {
+    let (cluster, node) = cluster(&[]);
+    let members = vec![Member { name: node.name.clone(), address: node.address }];
+    let runner = FakeRunner::default();
+    start_control_plane(&runner, &cluster, &node, &EtcdStart::Founding(members)).await.unwrap();
+    let script = &lines(&runner)[0];
+    assert!(script.contains("etcd local --config /run/skiff-etcd.yaml"), "{script}");
+    assert!(script.contains("apiserver --config /etc/kubernetes/kubeadm.yaml"), "{script}");
+    let skiff_runner::Stdin::Bytes(config) = &runner.commands()[0].stdin else { panic!("no configuration") };
+    assert!(String::from_utf8_lossy(config).contains("initial-cluster: dev=https://192.168.49.2:2380"));
+}
+
+#[tokio::test]
+async fn a_worker_only_starts_its_kubelet() {
+    let (cluster, mut node) = cluster(&[]);
+    node.role = Role::Worker;
+    let runner = FakeRunner::default();
+    join_worker(&runner, &cluster, &node).await.unwrap();
+    assert_eq!(lines(&runner), ["kubeadm init phase kubelet-start --config /etc/kubernetes/kubeadm.yaml"]);
+}
+
+#[tokio::test]
+async fn managers_take_turns_as_soon_as_there_are_two() {
+    let (mut cluster, node) = cluster(&[]);
+    cluster.control_planes = 2;
+    let runner = FakeRunner::default();
+    take_turns(&runner, &cluster, &node).await.unwrap();
+    let skiff_runner::Stdin::Bytes(config) = &runner.commands()[0].stdin else { panic!("no configuration") };
+    assert!(!String::from_utf8_lossy(config).contains("leader-elect"));
+    assert!(lines(&runner)[0].contains("controller-manager") && lines(&runner)[0].contains("scheduler"));
 }

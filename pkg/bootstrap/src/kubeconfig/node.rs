@@ -29,8 +29,8 @@ impl NodeKubeconfigs {
         let (local, shared) = (node.local_endpoint(cluster), &cluster.endpoint);
         let kubelet_user = format!("system:node:{}", node.name);
         let mut wanted: Vec<(&str, &str, Option<&str>, &Endpoint)> = Vec::new();
-        // A joining control plane has no API server until its kubelet is known to the others.
-        let kubelet_endpoint = if node.role == Role::FirstControlPlane { &local } else { shared };
+        // A control plane's kubelet starts the API server from a file, without asking one before.
+        let kubelet_endpoint = if node.role.is_control_plane() { &local } else { shared };
         wanted.push(("kubelet.conf", &kubelet_user, Some(Group::NODES), kubelet_endpoint));
         if node.role.is_control_plane() {
             let admins = Some(privileged_group(cluster.version()));

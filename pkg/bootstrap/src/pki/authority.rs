@@ -61,26 +61,6 @@ impl<'a> Leaf<'a> {
     }
 }
 
-/// SHA-256 of an authority's public key, in the form that joining nodes are given.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CaPin(String);
-
-impl CaPin {
-    /// Reads a pin.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.strip_prefix("sha256:")?;
-        let hex = digits.len() == 64 && digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        hex.then(|| Self(text.to_owned()))
-    }
-
-    /// `sha256:` and 64 hexadecimal digits.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 /// A certificate authority.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authority {
@@ -127,17 +107,6 @@ impl Authority {
     #[must_use]
     pub fn certificate(&self) -> &str {
         &self.pair.certificate
-    }
-
-    /// What nodes check this authority by when they join.
-    ///
-    /// # Errors
-    /// [`BootstrapError::Unreadable`] if the certificate is damaged.
-    pub fn pin(&self) -> Result<CaPin, BootstrapError> {
-        let certificate = Certificate::parse("the cluster's certificate authority", &self.pair.certificate)?;
-        let digest = ring::digest::digest(&ring::digest::SHA256, &certificate.public_key());
-        let hex: String = digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(CaPin(format!("sha256:{hex}")))
     }
 
     /// A new key and a certificate for it.

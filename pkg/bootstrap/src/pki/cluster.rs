@@ -4,7 +4,7 @@ use std::{fmt, time::SystemTime};
 
 use rcgen::KeyPair;
 
-use super::{Authority, CaPin, Group, Pair, Validity, authority::Leaf};
+use super::{Authority, Group, Pair, Validity, authority::Leaf};
 use crate::{BootstrapError, ClusterConfig};
 
 /// The key pair that service account tokens are signed with.
@@ -140,14 +140,6 @@ impl ClusterPki {
             etcd: authority("etcd/ca")?,
             service_accounts: ServiceAccountKey::from_private(text("sa.key")?)?,
         })
-    }
-
-    /// What joining nodes check the cluster by.
-    ///
-    /// # Errors
-    /// [`BootstrapError::Unreadable`] if the certificate is damaged.
-    pub fn pin(&self) -> Result<CaPin, BootstrapError> {
-        self.ca.pin()
     }
 
     /// A certificate for the person who owns the cluster: may do everything, from the first moment on.

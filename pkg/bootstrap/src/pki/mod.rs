@@ -10,7 +10,7 @@ mod node;
 mod sans;
 mod ssh;
 
-pub use authority::{Authority, CaPin, Pair, Validity};
+pub use authority::{Authority, Pair, Validity};
 pub use certificate::Certificate;
 pub use cluster::{ClusterPki, PkiFile, ServiceAccountKey};
 pub use node::{Group, NodeCertificates, issue_kubelet_server, privileged_group};

@@ -9,11 +9,12 @@ use super::{
     flags::Flags,
     gates,
 };
-use crate::{ClusterConfig, pki::Sans};
+use crate::{ClusterConfig, kubeadm::EtcdStart, pki::Sans};
 
-pub(super) fn configuration(cluster: &ClusterConfig) -> Value {
+/// What a worker's kubelet has to know of the cluster.
+pub(super) fn for_worker(cluster: &ClusterConfig) -> Value {
     let (spec, api) = (&cluster.spec, ApiVersion::of(cluster.version()));
-    let mut document = json!({
+    json!({
         "apiVersion": api.as_str(),
         "kind": "ClusterConfiguration",
         "clusterName": spec.name.as_str(),
@@ -21,16 +22,26 @@ pub(super) fn configuration(cluster: &ClusterConfig) -> Value {
         "kubernetesVersion": cluster.version().to_string(),
         "controlPlaneEndpoint": cluster.endpoint.to_string(),
         "imageRepository": cluster.image_repository,
-        "certificatesDir": "/etc/kubernetes/pki",
+        // Where kubeadm looks for authorities, of which a worker has none. Finding one without its key, it
+        // would ask for all the certificates of a control plane.
+        "certificatesDir": "/etc/kubernetes/authorities",
         "networking": {
             "serviceSubnet": spec.service_cidr.to_string(),
             "podSubnet": spec.pod_cidr.to_string(),
             "dnsDomain": spec.dns_domain,
         },
-        "apiServer": { "certSANs": Sans::of_control_plane(cluster).to_texts() },
-        "etcd": { "local": { "dataDir": "/var/lib/etcd" } },
-    });
-    for (key, flags) in component_flags(cluster) {
+    })
+}
+
+/// What control planes share. `etcd` says with whom an etcd without data begins; that is of no
+/// meaning later, so it stands only in a file for that moment.
+pub(super) fn configuration(cluster: &ClusterConfig, etcd: Option<&EtcdStart>) -> Value {
+    let api = ApiVersion::of(cluster.version());
+    let mut document = for_worker(cluster);
+    document["certificatesDir"] = "/etc/kubernetes/pki".into();
+    document["apiServer"] = json!({ "certSANs": Sans::of_control_plane(cluster).to_texts() });
+    document["etcd"] = json!({ "local": { "dataDir": "/var/lib/etcd" } });
+    for (key, flags) in component_flags(cluster, etcd) {
         if !flags.is_empty() {
             let extra_args = api.extra_args(&flags);
             match key {
@@ -54,18 +65,20 @@ pub(super) fn configuration(cluster: &ClusterConfig) -> Value {
     document
 }
 
-fn component_flags(cluster: &ClusterConfig) -> [(&'static str, Flags); 4] {
+fn component_flags(cluster: &ClusterConfig, etcd: Option<&EtcdStart>) -> [(&'static str, Flags); 4] {
     // With nobody to compete with, an election only delays the start of a control plane.
     let election: &[(&str, &str)] = if cluster.control_planes == 1 { &[("leader-elect", "false")] } else { &[] };
     // Pod CIDRs are given to nodes by skiff, by the node's number. The default of 20 requests a
     // second makes its controllers wait for each other when a cluster starts.
     let manager =
         [election, &[("allocate-node-cidrs", "false"), ("kube-api-qps", "300"), ("kube-api-burst", "600")]].concat();
+    let members = etcd.and_then(EtcdStart::flags);
+    let etcd = members.as_ref().map(|flags| flags.each_ref().map(|(name, value)| (*name, value.as_str())));
     [
         ("apiServer", Flags::of(cluster, Component::ApiServer, &[])),
         ("controllerManager", Flags::of(cluster, Component::ControllerManager, &manager)),
         ("scheduler", Flags::of(cluster, Component::Scheduler, election)),
-        ("etcd", Flags::of(cluster, Component::Etcd, &[])),
+        ("etcd", Flags::of(cluster, Component::Etcd, etcd.as_ref().map_or(&[], |flags| flags.as_slice()))),
     ]
 }
 

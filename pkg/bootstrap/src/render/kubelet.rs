@@ -9,10 +9,10 @@ use super::{
     flags::Flags,
     gates,
 };
-use crate::{BootstrapError, CgroupVersion, ClusterConfig, NodeConfig};
+use crate::{BootstrapError, CgroupVersion, ClusterConfig, NodeConfig, Reserved};
 
 /// containerd's socket.
-pub(super) const CRI_SOCKET: &str = "unix:///run/containerd/containerd.sock";
+pub(crate) const CRI_SOCKET: &str = "unix:///run/containerd/containerd.sock";
 
 const SCHEMA: Schema = Schema {
     text_maps: &[
@@ -67,6 +67,12 @@ pub(super) fn configuration(cluster: &ClusterConfig, node: &NodeConfig) -> Resul
         // for 200 ms at each start.
         document["oomScoreAdj"] = 0.into();
     }
+    if node.reserved != Reserved::default() {
+        // What is left is what the scheduler has to share out; the whole machine is not the node's.
+        let Reserved { millicpus, memory } = node.reserved;
+        document["systemReserved"] =
+            json!({ "cpu": format!("{millicpus}m"), "memory": format!("{}Ki", memory.div_ceil(1024)) });
+    }
     if let Some(root) = &node.kubelet.cgroup_root {
         document["cgroupRoot"] = root.as_str().into();
     }
@@ -103,6 +109,10 @@ pub(super) fn flags(cluster: &ClusterConfig, node: &NodeConfig) -> Flags {
     if !node.labels.is_empty() {
         let labels: Vec<String> = node.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
         flags.set("node-labels", &labels.join(","));
+    }
+    if !node.taints.is_empty() {
+        let taints: Vec<String> = node.taints.iter().map(ToString::to_string).collect();
+        flags.set("register-with-taints", &taints.join(","));
     }
     for (key, value) in cluster.settings(Component::Kubelet).filter(|(key, _)| is_flag(key)) {
         flags.merge(key, value);

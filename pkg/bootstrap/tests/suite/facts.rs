@@ -1,8 +1,13 @@
 //! What each minor of Kubernetes accepts, checked on the golden files without our own code.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{collections::BTreeSet, fs, net::Ipv4Addr, path::PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
+use skiff_bootstrap::{
+    Role,
+    kubeadm::{EtcdStart, Member},
+    render,
+};
 
 use crate::{fixture, fixture::Flavour};
 
@@ -50,7 +55,7 @@ fn each_kubeadm_gets_the_api_version_it_reads_without_a_warning() {
             22..=30 => "kubeadm.k8s.io/v1beta3",
             _ => "kubeadm.k8s.io/v1beta4",
         };
-        for name in ["init", "join-worker", "join-control-plane"].into_iter().flat_map(names) {
+        for name in ["init", "worker", "control-plane"].into_iter().flat_map(names) {
             for document in documents(minor, &name) {
                 let expected = match document["kind"].as_str().unwrap() {
                     "KubeletConfiguration" => "kubelet.config.k8s.io/v1beta1",
@@ -85,13 +90,59 @@ fn flags_and_timeouts_have_the_shape_of_the_api_version() {
                 assert_eq!(cluster[key].is_null(), !beta4, "{key} of 1.{minor}");
             }
         }
-        for name in names("join-worker") {
-            let join = document(minor, &name, "JoinConfiguration");
-            assert_eq!(join["discovery"]["timeout"].is_null(), beta4);
-            assert_eq!(join["timeouts"].is_null(), !beta4);
-            assert!(join["controlPlane"].is_null());
+    }
+}
+
+#[test]
+fn only_control_planes_are_told_of_tokens_and_of_each_others_parts() {
+    for minor in fixture::minors() {
+        for name in names("worker") {
+            let cluster = document(minor, &name, "ClusterConfiguration");
+            assert!(cluster["apiServer"].is_null() && cluster["etcd"].is_null(), "{name} of 1.{minor}");
+            assert!(document(minor, &name, "InitConfiguration")["bootstrapTokens"].is_null(), "{name} of 1.{minor}");
         }
-        assert!(!document(minor, "join-control-plane", "JoinConfiguration")["controlPlane"].is_null());
+        for name in names("control-plane") {
+            let cluster = document(minor, &name, "ClusterConfiguration");
+            assert!(flag(&cluster["etcd"]["local"]["extraArgs"], "initial-cluster").is_none(), "{name} of 1.{minor}");
+        }
+    }
+}
+
+#[test]
+fn etcds_that_begin_together_know_each_other() {
+    let node = |index: u8| Member {
+        name: format!("demo-m0{index}").parse().unwrap(),
+        address: Ipv4Addr::new(192, 168, 76, index),
+    };
+    for minor in fixture::minors() {
+        let cluster = fixture::cluster(minor, Flavour::Rich);
+        let config = fixture::node(&cluster, Role::ControlPlane, Flavour::Rich);
+        let members = vec![node(2), node(3)];
+        for (start, state) in
+            [(EtcdStart::Founding(members.clone()), "new"), (EtcdStart::Joining(members.clone()), "existing")]
+        {
+            let text = render::etcd_config(&cluster, &config, &start).unwrap();
+            let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+            let args = &documents[1]["etcd"]["local"]["extraArgs"];
+            let expected = "demo-m02=https://192.168.76.2:2380,demo-m03=https://192.168.76.3:2380";
+            assert_eq!(flag(args, "initial-cluster"), Some(expected), "1.{minor}");
+            assert_eq!(flag(args, "initial-cluster-state"), Some(state));
+            assert_eq!(flag(args, "quota-backend-bytes"), Some("8589934592"), "the user's own flags stay");
+        }
+    }
+}
+
+#[test]
+fn a_node_in_a_container_keeps_the_rest_of_its_host_from_pods() {
+    for minor in fixture::minors() {
+        let kubelet = document(minor, "worker", "KubeletConfiguration");
+        assert!(kubelet["systemReserved"].is_null());
+        let kubelet = document(minor, "worker-rich", "KubeletConfiguration");
+        // The user's own setting of a field wins.
+        assert_eq!(kubelet["systemReserved"], json!({ "cpu": "1", "memory": "10485760Ki" }));
+        let init = document(minor, "worker-rich", "InitConfiguration");
+        let args = &init["nodeRegistration"]["kubeletExtraArgs"];
+        assert_eq!(flag(args, "register-with-taints"), Some("gpu=yes:NoSchedule,old=:NoExecute"));
     }
 }
 
@@ -113,7 +164,7 @@ fn no_document_holds_a_field_its_kubeadm_does_not_know() {
         ("localStorageCapacityIsolation", 25, 99),
     ];
     for minor in fixture::minors() {
-        for name in ["init", "join-worker", "join-control-plane"].into_iter().flat_map(names) {
+        for name in ["init", "worker", "control-plane"].into_iter().flat_map(names) {
             for document in documents(minor, &name) {
                 for (field, first, last) in limits {
                     let allowed = (first..=last).contains(&minor);
@@ -145,7 +196,7 @@ fn kubelets_get_no_flag_that_their_version_lacks() {
         "pod-infra-container-image",
     ];
     for minor in fixture::minors() {
-        for (stem, kind) in [("init", "InitConfiguration"), ("join-worker", "JoinConfiguration")] {
+        for (stem, kind) in [("init", "InitConfiguration"), ("worker", "InitConfiguration")] {
             for name in names(stem) {
                 let document = document(minor, &name, kind);
                 let args = &document["nodeRegistration"]["kubeletExtraArgs"];

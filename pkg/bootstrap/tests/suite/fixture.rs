@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
 use skiff_bootstrap::{
-    BootstrapToken, CgroupVersion, ClusterConfig, Endpoint, HostFacts, KubeletSettings, NodeConfig, Role, pki::CaPin,
+    BootstrapToken, CgroupVersion, ClusterConfig, Endpoint, HostFacts, KubeletSettings, NodeConfig, Reserved, Role,
 };
 use skiff_config::{ClusterSpec, SpecFile, versions};
 
@@ -104,11 +104,9 @@ pub(crate) fn node(cluster: &ClusterConfig, role: Role, flavour: Flavour) -> Nod
         node.schedulable = false;
         node.labels = BTreeMap::from([("zone".to_owned(), "a".to_owned()), ("disk".to_owned(), "fast".to_owned())]);
         node.kubelet = KubeletSettings { cgroup_root: Some("/skiff".to_owned()), ..KubeletSettings::default() };
+        node.taints = vec!["gpu=yes:NoSchedule".parse().unwrap(), "old:NoExecute".parse().unwrap()];
+        node.reserved = Reserved { millicpus: 2500, memory: 10 << 30 };
         node.mtu = Some(1400);
     }
     node
-}
-
-pub(crate) fn pin() -> CaPin {
-    CaPin::parse(&format!("sha256:{}", "0123456789abcdef".repeat(4))).unwrap()
 }

@@ -118,11 +118,16 @@ fn kubeconfigs_lead_to_the_endpoint_with_the_right_identity() {
 }
 
 #[test]
-fn a_joining_kubelet_turns_to_the_control_plane_that_is_there() {
-    for role in [Role::ControlPlane, Role::Worker] {
+fn kubelets_turn_to_the_api_server_of_their_own_node_where_there_is_one() {
+    let servers = [
+        (Role::FirstControlPlane, "https://192.168.76.2:6443"),
+        (Role::ControlPlane, "https://192.168.76.3:6443"),
+        (Role::Worker, "https://control-plane.skiff.internal:6443"),
+    ];
+    for (role, server) in servers {
         let files = files(20, role, Flavour::Rich);
         let config: Value = serde_saphyr::from_slice(&files["/etc/kubernetes/kubelet.conf"].contents).unwrap();
-        assert_eq!(config["clusters"][0]["cluster"]["server"], "https://control-plane.skiff.internal:6443");
+        assert_eq!(config["clusters"][0]["cluster"]["server"], server);
     }
 }
 

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use skiff_bootstrap::{BootstrapToken, ClusterConfig, Endpoint, pki::ClusterPki};
 use skiff_config::SpecFile;
 
@@ -28,12 +30,19 @@ fn record() -> NodeRecord {
         image: "image-key".into(),
         agent: String::new(),
         made: None,
+        labels: BTreeMap::new(),
+        taints: Vec::new(),
         memory: None,
+        host: None,
         applied: String::new(),
     }
 }
 
 fn plan(change: impl FnOnce(&mut SpecFile)) -> NodePlan {
+    plan_of(record(), change)
+}
+
+fn plan_of(record: NodeRecord, change: impl FnOnce(&mut SpecFile)) -> NodePlan {
     let mut file = SpecFile::default();
     change(&mut file);
     let spec = file.resolve("dev".parse().unwrap()).unwrap();
@@ -47,12 +56,14 @@ fn plan(change: impl FnOnce(&mut SpecFile)) -> NodePlan {
         host_key: "private".into(),
         host_key_public: "ssh-ed25519 BBBB dev".into(),
     };
-    let network = NodeNetwork {
+    let network = &NodeNetwork {
         name: "dev".into(),
         subnet: "192.168.49.0/24".parse().unwrap(),
         gateway: "192.168.49.1".parse().unwrap(),
     };
-    plan_node(&identity, &node, &record(), &network, &capabilities(), now).unwrap()
+    let control_planes = &["192.168.49.2".parse().unwrap()];
+    let around = Surroundings { network, capabilities: &capabilities(), control_planes };
+    plan_node(&identity, &node, &record, &around, now).unwrap()
 }
 
 #[test]
@@ -106,6 +117,9 @@ fn limits_follow_the_host_unless_they_are_given() {
     };
     assert_eq!(of("auto", "auto").unwrap(), Resources { cpus: None, memory: Some(4000 << 20), disk: None });
     assert_eq!(of("no-limit", "2").unwrap(), Resources { cpus: Some(2.0), memory: None, disk: None });
+    let many = SpecFile { nodes: Some("6".into()), ..SpecFile::default() };
+    let each = resources(&many.resolve("dev".parse().unwrap()).unwrap(), None, &capabilities()).unwrap();
+    assert_eq!(each.memory, Some(2700 << 20), "six nodes of four GiB are more than there is");
     assert!(matches!(of("17g", "1"), Err(ClusterError::TooLarge { setting: "--memory", .. })));
     assert!(matches!(of("2g", "5"), Err(ClusterError::TooLarge { setting: "--cpus", .. })));
 }
@@ -116,4 +130,56 @@ fn a_node_keeps_the_memory_it_was_granted_while_the_host_has_it() {
     let memory = |granted| resources(&spec, Some(granted), &capabilities()).unwrap().memory;
     assert_eq!(memory(5 * GIB), Some(5 * GIB));
     assert_eq!(memory(17 * GIB), Some(4000 << 20));
+}
+
+fn file<'a>(plan: &'a NodePlan, path: &str) -> Option<&'a str> {
+    plan.spec.seed.iter().find(|file| file.path == path).map(|file| std::str::from_utf8(&file.contents).unwrap())
+}
+
+#[test]
+fn workers_know_the_control_planes_and_control_planes_do_not_need_to() {
+    let worker = NodeRecord { role: "worker".into(), index: 1, apiserver_port: None, ..record() };
+    assert_eq!(file(&plan_of(worker, |_| {}), CONTROL_PLANES), Some("192.168.49.2:8443\n"));
+    assert_eq!(file(&plan(|_| {}), CONTROL_PLANES), None);
+}
+
+#[test]
+fn what_a_node_may_not_use_of_its_host_is_kept_from_the_scheduler() {
+    let limits = |file: &mut SpecFile| {
+        file.memory = Some("4g".into());
+        file.cpus = Some("1.5".into());
+    };
+    assert_eq!(plan(limits).config.reserved, Reserved { millicpus: 2500, memory: 12 * GIB });
+    assert_eq!(
+        plan(|file| file.memory = Some("no-limit".into())).config.reserved,
+        Reserved { millicpus: 0, memory: 0 }
+    );
+    let made = |memory: u64| NodeRecord { host: Some(HostSize { cpus: 4, memory }), ..record() };
+    let little = plan_of(made(16 * GIB - (100 << 20)), limits);
+    assert_eq!(little.fingerprint, plan_of(made(16 * GIB - (100 << 20)), limits).fingerprint);
+    assert_eq!(little.config.reserved.memory, 12 * GIB - (100 << 20), "a node is not made anew for a little");
+    assert_eq!(plan_of(made(32 * GIB), limits).config.reserved.memory, 12 * GIB);
+}
+
+#[test]
+fn nodes_have_the_clusters_labels_and_their_own() {
+    let own = NodeRecord {
+        labels: [("zone".into(), "a".into()), ("disk".into(), "slow".into())].into(),
+        taints: vec!["gpu:NoSchedule".into()],
+        ..record()
+    };
+    let plan = plan_of(own, |file| file.node_labels = Some(vec!["disk=fast".into(), "team=core".into()]));
+    let labels: Vec<_> = plan.config.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(labels, ["disk=slow", "team=core", "zone=a"]);
+    assert_eq!(plan.config.taints[0].to_string(), "gpu=:NoSchedule");
+}
+
+#[test]
+fn only_skiffs_own_pod_network_is_skiffs_to_set_up() {
+    let conflist = "/etc/cni/net.d/10-skiff.conflist";
+    let own = plan(|_| {});
+    assert!(file(&own, conflist).is_some() && file(&own, "/etc/skiff/node.env").unwrap().contains("POD_CIDR="));
+    let other = plan(|file| file.cni = Some("none".into()));
+    assert!(file(&other, conflist).is_none() && !file(&other, "/etc/skiff/node.env").unwrap().contains("POD_CIDR="));
+    assert_ne!(own.fingerprint, other.fingerprint);
 }

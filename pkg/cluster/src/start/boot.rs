@@ -1,23 +1,24 @@
-//! From a running machine to a control plane that answers, with the cluster's own parts applied.
+//! From running machines to a control plane that answers, with the cluster's own parts applied.
 
-use std::time::Duration;
-
-use skiff_bootstrap::{BootstrapError, ClusterConfig, kubeadm};
+use futures_util::future::try_join_all;
+use skiff_bootstrap::{BootstrapError, ClusterConfig, Role, kubeadm};
 use skiff_driver::{Driver, NodeImages};
 use skiff_report::Step;
 use skiff_runner::{Connect, Runner};
 
-use super::{Run, plan::Wanted, provision::Provisioned};
+use super::{
+    Run,
+    fleet::{Fleet, Gate, Member},
+    plan::Wanted,
+};
 use crate::{
     Api, ClusterError, ConnectApi, ImageSource,
     error::Outside,
-    host::{api_error, driver_error, image_error},
-    manifests,
-    nodes::ssh_target,
+    host::{api_error, image_error},
+    manifests::{self, System},
+    nodes,
 };
 
-/// How long a machine may take until its sshd answers.
-const SSH_PATIENCE: Duration = Duration::from_secs(90);
 /// Where kubeadm's output goes, among the cluster's logs.
 const KUBEADM_LOG: &str = "kubeadm.log";
 
@@ -28,93 +29,140 @@ where
     K: ConnectApi,
     I: ImageSource,
 {
-    /// Runs kubeadm where the machine is new, waits for the API server, and applies what the cluster
-    /// needs: DNS, storage.
-    pub(super) async fn boot(
+    /// Brings all nodes up at once: each makes its machine without waiting for the others, and goes on
+    /// from there as soon as the API server answers.
+    pub(super) async fn boot(&self, fleet: &Fleet, wanted: &Wanted, api: &K::Api) -> Result<(), ClusterError> {
+        let serving = Gate::closed();
+        if fleet.first().is_none() {
+            // It runs, or nothing can be done for others.
+            self.api_ready(fleet, None, wanted, api, None::<&C::Runner>).await?;
+            serving.open();
+        }
+        let nodes = fleet.members.iter().map(|member| self.boot_node(fleet, member, wanted, api, &serving));
+        try_join_all(nodes).await.map(drop)
+    }
+
+    async fn boot_node(
         &self,
-        provisioned: &Provisioned,
+        fleet: &Fleet,
+        member: &Member,
         wanted: &Wanted,
         api: &K::Api,
+        serving: &Gate,
     ) -> Result<(), ClusterError> {
-        if !provisioned.needs_kubeadm() {
-            return self.api_ready(provisioned, wanted, api, None::<&C::Runner>).await;
+        self.provision(member).await?;
+        match member.role() {
+            Role::FirstControlPlane => self.boot_first(fleet, member, wanted, api, serving).await,
+            Role::ControlPlane => self.boot_control_plane(fleet, member, wanted, api, serving).await,
+            Role::Worker => self.boot_worker(fleet, member, wanted, api, serving).await,
+        }
+    }
+
+    /// Runs kubeadm where the machine is new, waits for the API server, and applies what the cluster
+    /// needs: DNS, storage.
+    async fn boot_first(
+        &self,
+        fleet: &Fleet,
+        member: &Member,
+        wanted: &Wanted,
+        api: &K::Api,
+        serving: &Gate,
+    ) -> Result<(), ClusterError> {
+        if !member.needs_kubeadm() {
+            self.api_ready(fleet, Some(member), wanted, api, None::<&C::Runner>).await?;
+            serving.open();
+            return Ok(());
         }
         let reporter = &*self.host.reporter;
         reporter.step(Step::PreparingKubernetes, &format!("Preparing Kubernetes {}", wanted.spec.kubernetes_version));
-        let runner = self.connect(provisioned, wanted).await?;
-        let (config, node) = (&provisioned.identity.config, &provisioned.plan.config);
+        let runner = self.connect(wanted, member).await?;
+        let (config, node) = (&fleet.identity.config, &member.plan.config);
+        let etcd = self.etcd_start(fleet, member, wanted, &runner).await?;
         reporter.step(Step::BootingControlPlane, "Booting the control plane");
-        let printed = self.watch.time("kubeadm/start", kubeadm::start_control_plane(&runner, config, node)).await;
-        self.log(config, printed)?;
+        let printed = kubeadm::start_control_plane(&runner, config, node, &etcd);
+        self.log(config, self.watch.time("kubeadm/start", printed).await)?;
         let manager = async { self.log(config, kubeadm::start_controller_manager(&runner, config, node).await) };
         let scheduler = async {
             // An API server that never answers is told by the wait for its readiness.
-            if api.serving(provisioned.patience()).await {
+            if api.serving(fleet.patience(Some(member))).await {
                 self.log(config, kubeadm::start_scheduler(&runner, config, node).await)?;
             }
             Ok(())
         };
-        tokio::try_join!(self.api_ready(provisioned, wanted, api, Some(&runner)), manager, scheduler)?;
+        let ready = async {
+            self.api_ready(fleet, Some(member), wanted, api, Some(&runner)).await?;
+            serving.open();
+            Ok(())
+        };
+        tokio::try_join!(ready, manager, scheduler)?;
 
         reporter.step(Step::ConfiguringRbac, "Applying cluster DNS and storage");
         let finish = async {
             let printed = self.watch.time("kubeadm/finish", kubeadm::finish_control_plane(&runner, config, node)).await;
             self.log(config, printed)
         };
-        let cidr = api.assign_pod_cidr(node.name.as_str(), node.pod_cidr, provisioned.patience());
-        let cidr = async { self.watch.time("api/pod-cidr", cidr).await.map_err(api_error) };
-        tokio::try_join!(finish, self.apply_parts(provisioned, wanted, api), cidr)?;
+        let cidr = async { self.pod_cidr(fleet, member, api).await };
+        tokio::try_join!(finish, self.apply_parts(fleet, wanted, api), cidr)?;
         Ok(())
     }
 
+    /// Gives a node its pod addresses, which also has its kubelet report at once that it is ready.
+    pub(super) async fn pod_cidr(&self, fleet: &Fleet, member: &Member, api: &K::Api) -> Result<(), ClusterError> {
+        let node = &member.plan.config;
+        let assign = api.assign_pod_cidr(node.name.as_str(), node.pod_cidr, fleet.patience(Some(member)));
+        self.watch.time(&super::provision::phase("api/pod-cidr", member), assign).await.map_err(api_error)
+    }
+
     /// Applies what every cluster has of skiff: DNS, storage. Changes nothing where all is there.
-    pub(super) async fn apply_parts(
-        &self,
-        provisioned: &Provisioned,
-        wanted: &Wanted,
-        api: &K::Api,
-    ) -> Result<(), ClusterError> {
+    pub(super) async fn apply_parts(&self, fleet: &Fleet, wanted: &Wanted, api: &K::Api) -> Result<(), ClusterError> {
         // The node may have been made by another skiff, and has that one's agent.
         let agent = match wanted.file.status.nodes.first() {
             Some(node) if !node.agent.is_empty() => node.agent.clone(),
             _ => self.images.agent_image().map_err(image_error)?,
         };
-        let manifests = manifests::system(&wanted.spec, &provisioned.identity.config.endpoint, &agent);
-        let apply = api.apply(&manifests, provisioned.patience());
+        let endpoint = &fleet.identity.config.endpoint;
+        let system = System { endpoint, agent: &agent, host: fleet.network.gateway, nodes: fleet.size };
+        let manifests = manifests::system(&wanted.spec, &system);
+        let apply = api.apply(&manifests, fleet.patience(None));
         self.watch.time("api/apply", apply).await.map_err(api_error)
     }
 
-    async fn connect(&self, provisioned: &Provisioned, wanted: &Wanted) -> Result<C::Runner, ClusterError> {
-        let spec = &provisioned.plan.spec;
-        let endpoints = self.host.driver.endpoints(&spec.cluster, &spec.name).await.map_err(driver_error)?;
-        let target = ssh_target(&self.host.store, &wanted.spec.name, endpoints.ssh, provisioned.host_key.clone());
-        Ok(self.watch.time("ssh/connect", self.host.connect.connect(&target, SSH_PATIENCE)).await?)
+    /// The way into a node of this run.
+    pub(super) async fn connect(&self, wanted: &Wanted, member: &Member) -> Result<C::Runner, ClusterError> {
+        let connect = nodes::connect(self.host, &wanted.spec.name, member.name(), nodes::BOOT_PATIENCE);
+        self.watch.time(&super::provision::phase("ssh/connect", member), connect).await
     }
 
     /// Waits for the API server; when it does not come, says why.
     async fn api_ready<R: Runner>(
         &self,
-        provisioned: &Provisioned,
+        fleet: &Fleet,
+        member: Option<&Member>,
         wanted: &Wanted,
         api: &K::Api,
         runner: Option<&R>,
     ) -> Result<(), ClusterError> {
-        let patience = provisioned.patience();
+        let patience = fleet.patience(member);
         let Err(error) = self.watch.time("api/ready", api.ready(patience)).await else { return Ok(()) };
-        let cause = match runner {
-            Some(runner) => kubeadm::explain(runner).await,
-            None => match self.connect(provisioned, wanted).await {
+        let cause = match (runner, member) {
+            (Some(runner), _) => kubeadm::explain(runner).await,
+            (None, Some(member)) => match self.connect(wanted, member).await {
                 Ok(runner) => kubeadm::explain(&runner).await,
                 // Without a way into the node the API client's own words are the best there is.
                 Err(_) => return Err(api_error(error)),
             },
+            (None, None) => return Err(api_error(error)),
         };
         let source = Some(Outside::new(error));
         Err(ClusterError::NotUsable { what: format!("the API server's start ({cause})"), timeout: patience, source })
     }
 
     /// Keeps what kubeadm printed, whether it failed or not, without the token that lets nodes join.
-    fn log(&self, config: &ClusterConfig, printed: Result<String, BootstrapError>) -> Result<(), ClusterError> {
+    pub(super) fn log(
+        &self,
+        config: &ClusterConfig,
+        printed: Result<String, BootstrapError>,
+    ) -> Result<(), ClusterError> {
         let text = match &printed {
             Ok(printed) | Err(BootstrapError::Kubeadm { printed, .. }) => printed.as_str(),
             Err(_) => "",

@@ -4,26 +4,30 @@
 //! that nobody could use yet is undone when its start fails.
 
 mod boot;
+mod fleet;
+mod join;
 mod plan;
 mod preview;
 mod provision;
+mod records;
 mod usable;
 
 use std::time::{Duration, SystemTime};
 
-use skiff_bootstrap::Endpoint;
 use skiff_config::{ClusterFile, ClusterName, Phase};
 use skiff_driver::{Capabilities, Driver, NodeImages};
 use skiff_kubeapi::Access;
 use skiff_report::Step;
 use skiff_runner::Connect;
 
-use self::plan::{NodeAction, Wanted};
 pub use self::preview::{Before, Preview, preview};
+use self::{
+    fleet::{Fleet, Member, Targets},
+    plan::{NodeAction, Wanted},
+};
 use crate::{
     ClusterError, ConnectApi, Host, ImageSource, Outcome, StartOptions, StartReport, StartRequest, access, delete,
     host::{api_error, driver_error, image_error},
-    identity::Identity,
     kubeconfig,
     lease::Lease,
     node_spec, pause,
@@ -68,7 +72,8 @@ where
     // What this host cannot give is told before anything is made.
     node_spec::resources(&wanted.spec, None, &capabilities)?;
     images.key(&wanted.spec.kubernetes_version).await.map_err(image_error)?;
-    let run = Run { name: name.clone(), host, images, watch: &watch, capabilities, options: &options };
+    let run =
+        Run { name: name.clone(), host, images, watch: &watch, capabilities, options: &options, targets: Targets::All };
     if options.download_only {
         run.ensure_image(&wanted.spec.kubernetes_version).await?;
         return Ok(run.report(Outcome::Downloaded, &wanted, None));
@@ -130,6 +135,7 @@ struct Run<'a, D, C, K, I> {
     watch: &'a Stopwatch<'a>,
     capabilities: Capabilities,
     options: &'a StartOptions,
+    targets: Targets,
 }
 
 impl<D, C, K, I> Run<'_, D, C, K, I>
@@ -140,27 +146,22 @@ where
     I: ImageSource,
 {
     async fn bring_up(&self, mut wanted: Wanted) -> Result<StartReport, ClusterError> {
-        let fresh = wanted.file.status.phase == Phase::Creating;
-        let provisioned = self.provision(&mut wanted).await?;
+        let fleet = self.prepare(&mut wanted).await?;
         let access = self.access(&wanted)?;
         let api = self.host.api.client(&access).map_err(api_error)?;
-        self.boot(&provisioned, &wanted, &api).await?;
+        self.boot(&fleet, &wanted, &api).await?;
         let context = self.write_kubeconfig(&wanted)?;
         // Where kubeadm ran they were applied with it. Else somebody may have deleted them since.
         let parts = async {
-            if provisioned.needs_kubeadm() { Ok(()) } else { self.apply_parts(&provisioned, &wanted, &api).await }
+            let applied = fleet.first().is_some_and(Member::needs_kubeadm);
+            if applied { Ok(()) } else { self.apply_parts(&fleet, &wanted, &api).await }
         };
-        tokio::try_join!(parts, self.wait_usable(&provisioned, &api))?;
+        tokio::try_join!(parts, self.wait_usable(&fleet, &wanted.spec.cni, &api))?;
 
         wanted.file.status.phase = Phase::Created;
-        provisioned.mark_applied(&mut wanted.file);
+        fleet.mark_applied(&mut wanted.file);
         self.host.store.save(&wanted.file)?;
-        let outcome = match (&provisioned.action, fresh) {
-            (_, true) => Outcome::Created,
-            (NodeAction::Keep, _) => Outcome::Unchanged,
-            (NodeAction::Replace, _) => Outcome::Updated,
-            (NodeAction::Start | NodeAction::Create, _) => Outcome::Restarted,
-        };
+        let outcome = outcome(&fleet);
         self.host.reporter.step(Step::Done, &done_line(outcome, &wanted));
         Ok(self.report(outcome, &wanted, Some(context)))
     }
@@ -168,6 +169,7 @@ where
     fn access(&self, wanted: &Wanted) -> Result<Access, ClusterError> {
         let listen = wanted.spec.listen_address;
         let name = &wanted.spec.name;
+        // Its certificates are made with the nodes', so this comes after.
         let first = wanted.file.status.nodes.first();
         let access = first.map(|node| access::access(&self.host.store, name, listen, node)).transpose()?.flatten();
         access.ok_or_else(|| ClusterError::NotFound(name.clone()))
@@ -176,10 +178,6 @@ where
     /// Writes the user's kubeconfig and tells whether the cluster is the current context now.
     fn write_kubeconfig(&self, wanted: &Wanted) -> Result<bool, ClusterError> {
         kubeconfig::write(self.host, &wanted.file, &wanted.spec, self.options)
-    }
-
-    fn identity(&self, wanted: &Wanted, endpoint: Endpoint) -> Result<Identity, ClusterError> {
-        Identity::load_or_make(&self.host.store, &wanted.spec, endpoint, SystemTime::now())
     }
 
     fn report(&self, outcome: Outcome, wanted: &Wanted, current_context: Option<bool>) -> StartReport {
@@ -191,6 +189,19 @@ where
             current_context: current_context.unwrap_or(false),
             elapsed: self.watch.elapsed(),
         }
+    }
+}
+
+fn outcome(fleet: &Fleet) -> Outcome {
+    let any = |action: NodeAction| fleet.members.iter().any(|member| member.action == action);
+    if fleet.fresh {
+        Outcome::Created
+    } else if any(NodeAction::Replace) {
+        Outcome::Updated
+    } else if any(NodeAction::Start) || any(NodeAction::Create) {
+        Outcome::Restarted
+    } else {
+        Outcome::Unchanged
     }
 }
 

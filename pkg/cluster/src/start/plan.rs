@@ -50,7 +50,10 @@ struct Fixed {
     value: fn(&ClusterSpec) -> String,
 }
 
-const FIXED: [Fixed; 6] = [
+const FIXED: [Fixed; 9] = [
+    Fixed { name: "nodes", field: |file| &mut file.nodes, value: |spec| spec.nodes.to_string() },
+    Fixed { name: "ha", field: |file| &mut file.ha, value: |spec| spec.ha.to_string() },
+    Fixed { name: "cni", field: |file| &mut file.cni, value: |spec| spec.cni.to_string() },
     Fixed { name: "subnet", field: |file| &mut file.subnet, value: |spec| shown(spec.subnet.as_ref()) },
     Fixed { name: "static-ip", field: |file| &mut file.static_ip, value: |spec| shown(spec.static_ip.as_ref()) },
     Fixed {
@@ -117,7 +120,14 @@ fn refuse_fixed(given: &mut SpecFile, asked: &ClusterSpec, made: &ClusterSpec) -
 /// What a cluster was made with, skiff's own choices included.
 fn made(asked: &ClusterSpec, status: &Status) -> ClusterSpec {
     let address = status.nodes.first().map(|node| node.address);
-    ClusterSpec { subnet: status.subnet.or(asked.subnet), static_ip: address.or(asked.static_ip), ..asked.clone() }
+    let nodes = u32::try_from(status.nodes.len()).unwrap_or(u32::MAX);
+    let nodes = if nodes == 0 { asked.nodes } else { nodes };
+    ClusterSpec {
+        nodes,
+        subnet: status.subnet.or(asked.subnet),
+        static_ip: address.or(asked.static_ip),
+        ..asked.clone()
+    }
 }
 
 fn check_driver(status: &Status, spec: &ClusterSpec) -> Result<(), ClusterError> {

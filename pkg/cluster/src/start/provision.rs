@@ -1,18 +1,15 @@
 //! Machines: from records of nodes to nodes that run.
 
-use std::{
-    collections::BTreeSet,
-    time::{Duration, Instant, SystemTime},
-};
+use std::time::{Duration, SystemTime};
 
-use skiff_bootstrap::Endpoint;
-use skiff_config::{ClusterFile, KubeVersion, Limit, NodeName, NodeRecord, Phase};
-use skiff_driver::{Driver, MachineState, NetworkRequest, NodeImages, NodeNetwork, NodeRole, NodeStatus};
+use skiff_config::{KubeVersion, Limit, NodeRecord, Phase};
+use skiff_driver::{Driver, MachineState, NetworkRequest, NodeImages, NodeNetwork, NodeStatus};
 use skiff_report::Step;
 use skiff_runner::Connect;
 
 use super::{
     Run,
+    fleet::{Fleet, Member},
     plan::{self, NodeAction, Wanted},
 };
 use crate::{
@@ -22,44 +19,9 @@ use crate::{
     host::{driver_error, image_error},
     identity::{Identity, NodeIdentity},
     lease::Lease,
-    node_spec::{NodePlan, plan_node},
-    port::free_port,
+    node_spec::{self, NodePlan, Surroundings, plan_node},
+    nodes::control_planes,
 };
-
-/// What the first node's machine is after provisioning.
-pub(super) struct Provisioned {
-    /// What had to be done to get there.
-    pub(super) action: NodeAction,
-    /// When the user's patience ends. It begins when the machine runs: making it has no such limit.
-    deadline: Instant,
-    /// When the machine was started, if it was.
-    pub(super) started: Option<SystemTime>,
-    /// The cluster's secrets and settings.
-    pub(super) identity: Identity,
-    /// The node.
-    pub(super) plan: NodePlan,
-    /// Its public ssh host key.
-    pub(super) host_key: String,
-}
-
-impl Provisioned {
-    /// Notes that the node now is what was planned.
-    pub(super) fn mark_applied(&self, file: &mut ClusterFile) {
-        for record in file.status.nodes.iter_mut().filter(|record| record.name == self.plan.spec.name) {
-            record.applied.clone_from(&self.plan.fingerprint);
-        }
-    }
-
-    /// What is left of the user's patience.
-    pub(super) fn patience(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
-    }
-
-    /// True if kubeadm has to run.
-    pub(super) fn needs_kubeadm(&self) -> bool {
-        matches!(self.action, NodeAction::Create | NodeAction::Replace)
-    }
-}
 
 impl<D, C, K, I> Run<'_, D, C, K, I>
 where
@@ -68,13 +30,14 @@ where
     K: ConnectApi,
     I: ImageSource,
 {
-    /// Makes and starts the cluster's machine as far as that is needed.
-    pub(super) async fn provision(&self, wanted: &mut Wanted) -> Result<Provisioned, ClusterError> {
+    /// Works out what has to be done for each node; makes the network and the nodes' identities.
+    pub(super) async fn prepare(&self, wanted: &mut Wanted) -> Result<Fleet, ClusterError> {
         let (host, reporter) = (self.host, &*self.host.reporter);
         let name = wanted.spec.name.clone();
-        reporter.step(Step::StartingNode, &format!("Starting node {}", name.node(0)));
+        let fresh = wanted.file.status.phase == Phase::Creating;
+        reporter.step(Step::StartingNode, &self.starting(wanted));
         let mut live = self.watch.time("driver/list", host.driver.list(Some(&name))).await.map_err(driver_error)?;
-        if wanted.file.status.phase == Phase::Creating {
+        if fresh {
             // What an interrupted start left behind held nothing that anybody could have used. It left
             // a profile too: machines without one are another's, and were refused before.
             if host.store.load(&name)?.is_some() {
@@ -84,27 +47,62 @@ where
             }
             wanted.file.status.driver = Some(host.driver.kind().to_string());
             wanted.file.status.created = Some(clock::rfc3339(SystemTime::now()));
+            // Nodes of an earlier try may have been others.
+            wanted.file.status.nodes.clear();
             host.store.save(&wanted.file)?;
         }
         let network = self.network(wanted).await?;
-        self.first_record(wanted, &network, &live).await?;
-        let endpoint =
-            Endpoint { host: wanted.file.status.nodes[0].address.to_string(), port: wanted.spec.apiserver.port };
-        let identity = self.identity(wanted, endpoint)?;
-        let record = &wanted.file.status.nodes[0];
-        let node_identity = NodeIdentity::load_or_make(&host.store, &name, &record.name)?;
-        let mut plan = plan_node(&identity, &node_identity, record, &network, &self.capabilities, SystemTime::now())?;
-        plan.spec.marks = Lease::load(&host.store, &name)?.marks();
+        self.records(wanted, &network, &live).await?;
+        let endpoint = node_spec::endpoint(&wanted.spec);
+        let mut identity = Identity::load_or_make(&host.store, &wanted.spec, endpoint, SystemTime::now())?;
+        let servers: Vec<_> = control_planes(&wanted.file).map(|record| record.address).collect();
+        identity.config.control_planes = u32::try_from(servers.len()).unwrap_or(u32::MAX);
+        let around = Surroundings { network: &network, capabilities: &self.capabilities, control_planes: &servers };
+        let size = wanted.file.status.nodes.len();
+        let mut members = Vec::new();
+        let created = wanted.file.status.created.clone();
+        for record in wanted.file.status.nodes.iter_mut().filter(|record| self.targets.contain(&record.name)) {
+            members.push(self.member(&identity, record, created.as_ref(), &around, &live)?);
+        }
+        // Should this run be killed from here on, the next one must not take a machine for finished.
+        if members.iter().any(Member::needs_kubeadm) {
+            host.store.save(&wanted.unproven())?;
+        }
+        Ok(Fleet { identity, members, network, size, fresh, patience: self.options.wait_timeout })
+    }
+
+    fn starting(&self, wanted: &Wanted) -> String {
+        let names: Vec<_> = match wanted.file.status.phase {
+            Phase::Creating => (0..wanted.spec.nodes).map(|index| wanted.spec.name.node(index)).collect(),
+            Phase::Created => wanted.file.status.nodes.iter().map(|record| record.name.clone()).collect(),
+        };
+        let names: Vec<_> =
+            names.iter().filter(|name| self.targets.contain(name)).map(skiff_config::NodeName::as_str).collect();
+        format!("Starting node{} {}", if names.len() == 1 { "" } else { "s" }, names.join(", "))
+    }
+
+    /// Plans one node, and notes in its record what it is going to be made with.
+    fn member(
+        &self,
+        identity: &Identity,
+        record: &mut NodeRecord,
+        created: Option<&String>,
+        around: &Surroundings<'_>,
+        live: &[NodeStatus],
+    ) -> Result<Member, ClusterError> {
+        let (host, now) = (self.host, SystemTime::now());
+        let (name, spec) = (&identity.config.spec.name, &identity.config.spec);
+        let secrets = NodeIdentity::load_or_make(&host.store, name, &record.name)?;
+        let mut plan = plan_node(identity, &secrets, record, around, now)?;
+        plan.spec.marks = Lease::load(&host.store, name)?.marks();
         let state = live.iter().find(|node| node.name == record.name).map(|node| node.state);
-        let expiring = expiring(&wanted.file, identity.config.leaf_validity, SystemTime::now());
+        let expiring = expiring(record, created, identity.config.leaf_validity, now);
         let action = plan::node_action(state, record.applied == plan.fingerprint && !expiring);
-        let record = &mut wanted.file.status.nodes[0];
-        record.memory = plan.spec.resources.memory.filter(|_| matches!(wanted.spec.memory, Limit::Auto));
-        // Should this run be killed from here on, the next one must not take the machine for finished.
+        record.memory = plan.spec.resources.memory.filter(|_| matches!(spec.memory, Limit::Auto));
+        record.host = Some(node_spec::host_size(record.host, &self.capabilities));
         if matches!(action, NodeAction::Create | NodeAction::Replace) {
             record.applied.clear();
-            record.made = Some(clock::rfc3339(SystemTime::now()));
-            host.store.save(&wanted.unproven())?;
+            record.made = Some(clock::rfc3339(now));
         }
         if action == NodeAction::Replace {
             let why = match state {
@@ -112,15 +110,12 @@ where
                 _ if expiring => "has certificates that are about to end",
                 _ => "was made with other settings",
             };
-            reporter.info(&format!("Node {} {why}: making it anew with its data", plan.spec.name));
+            host.reporter.info(&format!("Node {} {why}: making it anew with its data", plan.spec.name));
         }
-        let started = (action != NodeAction::Keep).then(SystemTime::now);
-        self.act(action, &plan).await?;
-        let deadline = Instant::now() + self.options.wait_timeout;
-        Ok(Provisioned { action, deadline, started, identity, plan, host_key: node_identity.host_key_public })
+        Ok(Member::new(action, plan))
     }
 
-    async fn network(&self, wanted: &mut Wanted) -> Result<NodeNetwork, ClusterError> {
+    pub(super) async fn network(&self, wanted: &mut Wanted) -> Result<NodeNetwork, ClusterError> {
         let status = &wanted.file.status;
         let subnet = status.subnet.or(wanted.spec.subnet).or_else(|| {
             // The subnet around a fixed address, as minikube derives it.
@@ -131,59 +126,6 @@ where
             self.watch.time("driver/network", self.host.driver.ensure_network(&request)).await.map_err(driver_error)?;
         wanted.file.status.subnet = Some(network.subnet);
         Ok(network)
-    }
-
-    /// Sees to it that the first node has a record, with an image that exists.
-    async fn first_record(
-        &self,
-        wanted: &mut Wanted,
-        network: &NodeNetwork,
-        live: &[NodeStatus],
-    ) -> Result<(), ClusterError> {
-        let running = live.iter().any(|node| node.state == MachineState::Running);
-        match wanted.file.status.nodes.first() {
-            // A machine that runs needs its image no more.
-            Some(record) if running && !record.image.is_empty() => {}
-            Some(record) => {
-                let images = self.host.driver.list_images().await.map_err(driver_error)?;
-                if !images.iter().any(|image| image.key == record.image) {
-                    let image = self.ensure_image(&wanted.spec.kubernetes_version).await?;
-                    let agent = self.images.agent_image().map_err(image_error)?;
-                    let record = &mut wanted.file.status.nodes[0];
-                    (record.image, record.agent) = (image, agent);
-                }
-            }
-            None => {
-                let image = self.ensure_image(&wanted.spec.kubernetes_version).await?;
-                let record = self.new_record(wanted, network, image)?;
-                wanted.file.status.nodes.push(record);
-                self.host.store.save(&wanted.file)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn new_record(&self, wanted: &Wanted, network: &NodeNetwork, image: String) -> Result<NodeRecord, ClusterError> {
-        let mut reserved: BTreeSet<u16> = self.host.reserved_ports()?;
-        reserved.extend(wanted.spec.ports.iter().map(|mapping| mapping.host_port));
-        let name: NodeName = wanted.spec.name.node(0);
-        let taken = network.gateway;
-        let first = || network.subnet.hosts().find(|address| *address != taken);
-        let address = wanted.spec.static_ip.or_else(first).filter(|address| network.subnet.contains(address));
-        let no_room = || ClusterError::NoRoom { what: format!("the subnet {}", network.subnet), node: name.clone() };
-        Ok(NodeRecord {
-            address: address.ok_or_else(no_room)?,
-            role: NodeRole::ControlPlane.to_string(),
-            index: 0,
-            ssh_port: free_port(wanted.spec.listen_address, &mut reserved)?,
-            apiserver_port: Some(free_port(wanted.spec.listen_address, &mut reserved)?),
-            image,
-            agent: self.images.agent_image().map_err(image_error)?,
-            made: None,
-            memory: None,
-            applied: String::new(),
-            name,
-        })
     }
 
     /// The key of a node image that the driver has, built if need be.
@@ -202,29 +144,44 @@ where
         Ok(image.key)
     }
 
-    async fn act(&self, action: NodeAction, plan: &NodePlan) -> Result<(), ClusterError> {
-        let (driver, reporter) = (&self.host.driver, &*self.host.reporter);
+    /// Makes and starts a node's machine as far as that is needed.
+    pub(super) async fn provision(&self, member: &Member) -> Result<(), ClusterError> {
+        let (driver, reporter, plan) = (&self.host.driver, &*self.host.reporter, &member.plan);
         let (cluster, node) = (&plan.spec.cluster, &plan.spec.name);
-        if action == NodeAction::Replace {
+        if member.action == NodeAction::Replace {
             driver.stop(cluster, node).await.map_err(driver_error)?;
             driver.delete(cluster, node, true).await.map_err(driver_error)?;
         }
-        if matches!(action, NodeAction::Create | NodeAction::Replace) {
+        if member.needs_kubeadm() {
             let step = if self.capabilities.shares_host_kernel { Step::CreatingContainer } else { Step::CreatingVm };
             reporter.step(step, &format!("Creating node {node} ({})", size(plan)));
-            self.watch.time("node/create", driver.create(&plan.spec, reporter)).await.map_err(driver_error)?;
+            self.watch
+                .time(&phase("node/create", member), driver.create(&plan.spec, reporter))
+                .await
+                .map_err(driver_error)?;
         }
-        if action != NodeAction::Keep {
-            self.watch.time("node/start", driver.start(cluster, node)).await.map_err(driver_error)?;
+        if member.action != NodeAction::Keep {
+            self.watch.time(&phase("node/start", member), driver.start(cluster, node)).await.map_err(driver_error)?;
         }
+        member.runs();
         Ok(())
     }
 }
 
-/// True if the certificates that the first node was made with do not last much longer.
-fn expiring(file: &ClusterFile, validity: Duration, now: SystemTime) -> bool {
-    let made = file.status.nodes.first().and_then(|node| node.made.as_ref()).or(file.status.created.as_ref());
-    let made = made.and_then(|text| clock::parse(text));
+/// Name of a timed phase: as it is for the first node, and with its number for others.
+pub(super) fn phase(name: &str, member: &Member) -> String {
+    match member.role() {
+        skiff_bootstrap::Role::FirstControlPlane => name.to_owned(),
+        _ => {
+            let full = member.name().as_str();
+            format!("{name} {}", full.rsplit('-').next().unwrap_or(full))
+        }
+    }
+}
+
+/// True if the certificates that a node was made with do not last much longer.
+fn expiring(record: &NodeRecord, created: Option<&String>, validity: Duration, now: SystemTime) -> bool {
+    let made = record.made.as_ref().or(created).and_then(|text| clock::parse(text));
     made.is_some_and(|made| made + validity.saturating_sub(RENEWAL_MARGIN) < now)
 }
 

@@ -2,13 +2,15 @@
 
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::try_join_all;
+use skiff_config::Cni;
 use skiff_driver::{Driver, NodeImages};
 use skiff_kubeapi::Condition;
 use skiff_report::Step;
 use skiff_runner::Connect;
 
-use super::{Run, provision::Provisioned};
-use crate::{Api, ClusterError, ConnectApi, ImageSource, WaitFor, host::api_error};
+use super::{Run, fleet::Fleet, provision::phase};
+use crate::{Api, ClusterError, ConnectApi, ImageSource, WaitFor, host::api_error, manifests};
 
 /// Label of the pods that the name is looked up from: they have an ordinary pod's DNS settings.
 const LOOKUP_POD: &str = "k8s-app=skiff-storage";
@@ -21,26 +23,37 @@ where
     I: ImageSource,
 {
     /// Waits for everything the user wants to wait for, all at once.
-    pub(super) async fn wait_usable(&self, provisioned: &Provisioned, api: &K::Api) -> Result<(), ClusterError> {
+    pub(super) async fn wait_usable(&self, fleet: &Fleet, wanted_cni: &Cni, api: &K::Api) -> Result<(), ClusterError> {
         let reporter = &*self.host.reporter;
         reporter.step(Step::VerifyingKubernetes, "Waiting until the cluster is usable");
         let wanted = |what: WaitFor| self.options.wait.contains(&what);
-        let (since, patience) = (provisioned.started, provisioned.patience());
-        let ready = Condition::NodeReady(provisioned.plan.spec.name.to_string());
-        let ready_wanted = wanted(WaitFor::NodeReady) || wanted(WaitFor::Kubelet);
+        let patience = fleet.patience(None);
+        // What the API tells of pods counts as new only where all nodes are.
+        let since = fleet.members.iter().map(|member| member.started).min().flatten();
+        let own_network = *wanted_cni == Cni::Bridge;
+        // Until somebody brings a network, nodes are not ready and pods have no addresses.
+        let network = *wanted_cni != Cni::Disabled;
+        let ready = network && (wanted(WaitFor::NodeReady) || wanted(WaitFor::Kubelet));
+        let nodes = try_join_all(fleet.members.iter().map(|member| async move {
+            let node = Condition::NodeReady(member.name().to_string());
+            self.condition(&phase("wait/node-ready", member), ready, node, member.started, patience, api).await
+        }));
+        let routes =
+            Condition::DaemonSet { namespace: "kube-system".to_owned(), name: manifests::ROUTES_NAME.to_owned() };
         let account = wanted(WaitFor::DefaultServiceAccount);
         tokio::try_join!(
-            self.condition("wait/node-ready", ready_wanted, ready, since, patience, api),
+            nodes,
+            self.condition("wait/routes", ready && own_network && fleet.size > 1, routes, since, patience, api),
             self.condition("wait/service-account", account, Condition::DefaultServiceAccount, None, patience, api),
             self.condition(
                 "wait/system-pods",
-                wanted(WaitFor::SystemPods),
+                network && wanted(WaitFor::SystemPods),
                 Condition::SystemPods,
                 since,
                 patience,
                 api
             ),
-            self.dns(wanted(WaitFor::Dns), patience, api),
+            self.dns(network && wanted(WaitFor::Dns), patience, api),
         )?;
         Ok(())
     }

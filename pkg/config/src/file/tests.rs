@@ -98,11 +98,38 @@ fn files_read_back_what_was_written() {
         image: "abc".into(),
         agent: "agent:1".into(),
         made: Some("2024-01-01T00:00:00Z".into()),
+        labels: [("zone".into(), "a".into())].into(),
+        taints: vec!["gpu=yes:NoSchedule".into()],
         memory: Some(4 << 30),
+        host: Some(HostSize { cpus: 8, memory: 16 << 30 }),
         applied: "def".into(),
     });
     let text = file.to_yaml().unwrap();
     assert_eq!(ClusterFile::from_yaml(&text).unwrap(), file, "{text}");
+}
+
+#[test]
+fn nodes_must_fit_and_a_cluster_that_survives_has_three_control_planes() {
+    let nodes = |nodes: &str, ha: bool, subnet: Option<&str>| {
+        resolve(|file| {
+            file.nodes = some(nodes);
+            file.ha = ha.then(|| "true".to_owned());
+            file.subnet = subnet.map(str::to_owned);
+        })
+    };
+    assert_eq!(resolve(|_| {}).map(|spec| (spec.nodes, spec.control_planes())), Ok((1, 1)));
+    assert_eq!(resolve(|file| file.ha = some("true")).map(|spec| (spec.nodes, spec.control_planes())), Ok((3, 3)));
+    assert_eq!(nodes("5", true, None).map(|spec| (spec.nodes, spec.control_planes())), Ok((5, 3)));
+    assert_eq!(
+        nodes("2", true, None),
+        Err(vec!["--nodes: 2 are too few for --ha, which makes 3 control planes".into()])
+    );
+    assert!(nodes("257", false, None).unwrap_err()[0].starts_with("--pod-network-cidr: "));
+    assert!(nodes("13", false, Some("192.168.7.0/28")).is_ok());
+    assert!(nodes("14", false, Some("192.168.7.0/28")).unwrap_err()[0].starts_with("--subnet: "));
+    for bad in ["0", "-1", "three", ""] {
+        assert_eq!(nodes(bad, false, None), Err(vec![format!("--nodes: `{bad}` is not a number of nodes")]));
+    }
 }
 
 #[test]

@@ -52,8 +52,12 @@ impl Zone {
         if let Some(inner) = labels.strip_suffix(self.domain_labels.as_slice()) {
             return self.lookup_inside(name, inner, kind);
         }
+        let hosts = || self.config.hosts.iter().filter(|(host, _)| lower_labels(host) == labels);
         match reverse_address(name) {
             Some(address) => self.lookup_reverse(name, address, kind),
+            None if hosts().next().is_some() => {
+                self.found(self.addresses(name, hosts().map(|(_, address)| *address).collect(), kind))
+            }
             None => Outcome::Foreign,
         }
     }

@@ -24,6 +24,8 @@ pub(crate) struct ZoneConfig {
     pub(crate) dns_service: (String, String),
     /// Networks whose addresses nobody else knows: reverse look-ups in them are never forwarded.
     pub(crate) local_networks: Vec<IpNet>,
+    /// Names outside of the domain that this server knows better than others.
+    pub(crate) hosts: Vec<(Name, IpAddr)>,
 }
 
 /// All records of one cluster.

@@ -45,6 +45,7 @@ fn empty_zone() -> Zone {
         ttl: 5,
         dns_service: ("kube-system".to_owned(), "kube-dns".to_owned()),
         local_networks: vec!["10.3.0.0/16".parse().unwrap()],
+        hosts: vec![(name("host.skiff.internal."), IpAddr::from([192, 168, 49, 1]))],
     };
     let mut zone = Zone::new(config, 1);
     zone.replace_namespaces(HashSet::from(["default".to_owned(), "kube-system".to_owned()]));
@@ -395,4 +396,16 @@ fn dashed_addresses_read_back() {
         assert!(!label.starts_with('-') && !label.ends_with('-'), "{label}");
         assert_eq!(undashed(&label), Some(ip(address)), "{label}");
     }
+}
+
+#[test]
+fn a_name_of_the_hosts_own_is_known_without_asking_anybody() {
+    let zone = zone();
+    let found = |kind: RecordType| match zone.lookup(&name("Host.Skiff.Internal."), kind) {
+        Outcome::Found { answers, .. } => answers.into_iter().map(|record| record.data).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(found(RecordType::A), [RData::A(std::net::Ipv4Addr::new(192, 168, 49, 1).into())]);
+    assert!(matches!(zone.lookup(&name("host.skiff.internal."), RecordType::AAAA), Outcome::NoData(_)));
+    assert_eq!(zone.lookup(&name("other.skiff.internal."), RecordType::A), Outcome::Foreign);
 }

@@ -1,0 +1,133 @@
+//! The nodes of one run, and what has to be done for each.
+
+use std::{
+    sync::OnceLock,
+    time::{Duration, Instant, SystemTime},
+};
+
+use skiff_bootstrap::{Role, kubeadm};
+use skiff_config::{ClusterFile, NodeName};
+use skiff_driver::NodeNetwork;
+use tokio::sync::watch;
+
+use super::plan::NodeAction;
+use crate::{identity::Identity, node_spec::NodePlan};
+
+/// Which nodes a run is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Targets {
+    /// All there are.
+    All,
+    /// One of a cluster that runs.
+    One(NodeName),
+}
+
+impl Targets {
+    pub(super) fn contain(&self, node: &NodeName) -> bool {
+        match self {
+            Self::All => true,
+            Self::One(name) => name == node,
+        }
+    }
+}
+
+/// One node.
+pub(super) struct Member {
+    /// What has to be done for its machine.
+    pub(super) action: NodeAction,
+    /// When its machine was started, if it is.
+    pub(super) started: Option<SystemTime>,
+    /// What it shall be.
+    pub(super) plan: NodePlan,
+    /// Since when its machine runs.
+    runs: OnceLock<Instant>,
+}
+
+impl Member {
+    pub(super) fn new(action: NodeAction, plan: NodePlan) -> Self {
+        let started = (action != NodeAction::Keep).then(SystemTime::now);
+        Self { action, started, plan, runs: OnceLock::new() }
+    }
+
+    pub(super) fn name(&self) -> &NodeName {
+        &self.plan.spec.name
+    }
+
+    pub(super) fn role(&self) -> Role {
+        self.plan.config.role
+    }
+
+    /// Notes that its machine runs.
+    pub(super) fn runs(&self) {
+        let _ = self.runs.set(Instant::now());
+    }
+
+    /// True if kubeadm has to run.
+    pub(super) fn needs_kubeadm(&self) -> bool {
+        matches!(self.action, NodeAction::Create | NodeAction::Replace)
+    }
+
+    /// As others of etcd know it.
+    pub(super) fn etcd(&self) -> kubeadm::Member {
+        kubeadm::Member { name: self.name().clone(), address: self.plan.spec.address }
+    }
+}
+
+/// All nodes of a run.
+pub(super) struct Fleet {
+    /// The cluster's secrets and settings.
+    pub(super) identity: Identity,
+    /// The nodes, the first one of the cluster first if it is among them.
+    pub(super) members: Vec<Member>,
+    /// The network they are in.
+    pub(super) network: NodeNetwork,
+    /// How many nodes the whole cluster has.
+    pub(super) size: usize,
+    /// True if nobody has used the cluster yet.
+    pub(super) fresh: bool,
+    /// How long the user waits for a machine that runs.
+    pub(super) patience: Duration,
+}
+
+impl Fleet {
+    /// The node that the cluster begins with, if it is among these.
+    pub(super) fn first(&self) -> Option<&Member> {
+        self.members.iter().find(|member| member.role() == Role::FirstControlPlane)
+    }
+
+    /// What is left of the user's patience. It begins when a machine runs: making it has no such limit.
+    pub(super) fn patience(&self, member: Option<&Member>) -> Duration {
+        let since = match member {
+            Some(member) => member.runs.get().copied(),
+            None => self.members.iter().filter_map(|member| member.runs.get().copied()).max(),
+        };
+        self.patience.saturating_sub(since.map_or(Duration::ZERO, |since| since.elapsed()))
+    }
+
+    /// Notes that the nodes now are what was planned.
+    pub(super) fn mark_applied(&self, file: &mut ClusterFile) {
+        for record in &mut file.status.nodes {
+            if let Some(member) = self.members.iter().find(|member| *member.name() == record.name) {
+                record.applied.clone_from(&member.plan.fingerprint);
+            }
+        }
+    }
+}
+
+/// What several wait for and one opens.
+pub(super) struct Gate(watch::Sender<bool>);
+
+impl Gate {
+    pub(super) fn closed() -> Self {
+        Self(watch::Sender::new(false))
+    }
+
+    pub(super) fn open(&self) {
+        self.0.send_replace(true);
+    }
+
+    pub(super) async fn opened(&self) {
+        // Its other end lives as long as this one.
+        let _ = self.0.subscribe().wait_for(|open| *open).await;
+    }
+}

@@ -7,6 +7,7 @@
 mod archive;
 mod checks;
 mod command;
+pub mod hyperkit;
 mod leak;
 mod running;
 mod sandbox;

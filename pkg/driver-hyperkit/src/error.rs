@@ -1,15 +1,10 @@
 //! What can go wrong with hyperkit, and what the user can do about it.
 
-use std::{
-    io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf};
 
-use ipnet::Ipv4Net;
-use skiff_config::{ClusterName, NodeName};
-use skiff_driver::{MachineState, Purpose};
+use skiff_config::NodeName;
 use skiff_report::{Diagnose, ExitCode, Reason};
+use skiff_vm::VmError;
 use thiserror::Error;
 
 /// What can go wrong with hyperkit.
@@ -76,70 +71,12 @@ pub enum Error {
         /// The path.
         path: PathBuf,
     },
-    /// Somebody has the subnet that was asked for.
-    #[error("the subnet {subnet} is taken by {owner}")]
-    SubnetTaken {
-        /// The subnet.
-        subnet: Ipv4Net,
-        /// Who has it, for a person.
-        owner: String,
-    },
-    /// Every subnet that skiff tries is taken.
-    #[error("no free subnet was found")]
-    NoFreeSubnet,
-    /// Another cluster's node has the name.
-    #[error("a machine named {node} exists and belongs to cluster {owner}")]
-    NameTaken {
-        /// Its name.
-        node: NodeName,
-        /// Whose it is.
-        owner: ClusterName,
-    },
-    /// The node is there and has been started before.
-    #[error("the node {node} exists already")]
-    NodeExists {
-        /// The node.
-        node: NodeName,
-    },
-    /// There is no such node.
-    #[error("there is no machine of the node {node}")]
-    NodeAbsent {
-        /// The node.
-        node: NodeName,
-    },
-    /// The node does not run.
-    #[error("the node {node} is not running: it is {state:?}")]
-    NodeNotRunning {
-        /// The node.
-        node: NodeName,
-        /// What it does instead.
-        state: MachineState,
-    },
-    /// The node does not publish what it has to.
-    #[error("the node {node} publishes no port for {purpose:?}")]
-    PortUnpublished {
-        /// The node.
-        node: NodeName,
-        /// What the port is for.
-        purpose: Purpose,
-    },
-    /// Somebody listens on a port that the node publishes.
-    #[error("a port that {node} publishes is in use: {address}")]
-    PortTaken {
-        /// The node.
-        node: NodeName,
-        /// The port.
-        address: SocketAddr,
-        /// What the system said.
-        #[source]
-        source: io::Error,
-    },
-    /// The process that forwards ports did not come up.
+    /// The process that attends the machine did not come up.
     #[error("the ports of {node} cannot be forwarded: {why}")]
-    Forwarder {
+    Attendant {
         /// The node.
         node: NodeName,
-        /// What it said.
+        /// What is wrong.
         why: String,
     },
     /// hyperkit ended when it should have run.
@@ -160,42 +97,13 @@ pub enum Error {
         /// How long skiff waited.
         seconds: u64,
     },
-    /// The machine did not end, not even when it was killed.
-    #[error("the machine of {node} (process {pid}) does not end")]
-    DoesNotEnd {
-        /// The node.
-        node: NodeName,
-        /// Its process.
-        pid: u32,
-    },
-    /// A file of the host could not be read or written.
-    #[error("{path} cannot be used")]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: io::Error,
-    },
-    /// What skiff wrote about a machine cannot be read any more.
-    #[error("{path} is damaged")]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        #[source]
-        source: serde_json::Error,
-    },
+    /// What all virtual machines have in common.
+    #[error(transparent)]
+    Vm(#[from] VmError),
 }
 
 fn paths(places: &[PathBuf]) -> String {
     places.iter().map(|place| place.display().to_string()).collect::<Vec<_>>().join(", ")
-}
-
-/// Wraps an error of the file system.
-pub(crate) fn file(path: &Path) -> impl FnOnce(io::Error) -> Error {
-    let path = path.to_owned();
-    |source| Error::File { path, source }
 }
 
 /// What to take instead of hyperkit.
@@ -256,34 +164,10 @@ impl Error {
         Some(reason)
     }
 
-    /// Reasons that lie in what was asked for, or in what is there already.
+    /// Reasons that lie in a machine.
     fn node_reason(&self) -> Reason {
         match self {
-            Self::SubnetTaken { .. } => Reason::new(
-                "IF_SUBNET_CONFLICT",
-                ExitCode::NETWORK_CONFLICT,
-                "Choose another --subnet, or leave it out to get a free one.",
-            ),
-            Self::NoFreeSubnet => {
-                Reason::new("IF_DEDICATED_NETWORK", ExitCode::NETWORK_ERROR, "Delete a cluster, or choose a --subnet.")
-            }
-            Self::NameTaken { .. } => Reason::new(
-                "GUEST_NAME_CONFLICT",
-                ExitCode::GUEST_CONFLICT,
-                "Choose another name for the cluster with -p, or delete the other one.",
-            ),
-            Self::NodeExists { .. } => Reason::new("GUEST_NODE_EXISTS", ExitCode::GUEST_CONFLICT, ""),
-            Self::NodeAbsent { .. } => {
-                Reason::new("GUEST_NODE_RETRIEVE", ExitCode::GUEST_NOT_FOUND, "`skiff start` makes it again.")
-            }
-            Self::NodeNotRunning { .. } => {
-                Reason::new("GUEST_NODE_NOT_RUNNING", ExitCode::GUEST_NOT_RUNNING, "`skiff start` starts it.")
-            }
-            Self::PortTaken { .. } => Reason::new(
-                "GUEST_PORT_IN_USE",
-                ExitCode::GUEST_CONFLICT,
-                "Stop the program that uses it, or choose another port.",
-            ),
+            Self::Vm(error) => error.reason(),
             Self::NoLease { .. } => Reason::new(
                 "IF_DHCP_NO_LEASE",
                 ExitCode::NETWORK_TIMEOUT,
@@ -291,18 +175,11 @@ impl Error {
                  /usr/libexec/ApplicationFirewall/socketfilterfw --add /usr/libexec/bootpd && sudo \
                  /usr/libexec/ApplicationFirewall/socketfilterfw --unblock /usr/libexec/bootpd`.",
             ),
-            Self::Ended { .. } => Reason::new(
+            _ => Reason::new(
                 "GUEST_PROVISION",
                 ExitCode::GUEST_ERROR,
-                "`skiff logs` shows the machine's console; delete the cluster and start it again if its disk is damaged.",
+                "`skiff logs` shows the machine's console; start the cluster again, or delete it first.",
             ),
-            Self::File { .. } => Reason::new("HOST_FILE", ExitCode::HOST_ERROR, ""),
-            Self::Damaged { path, .. } => Reason::new(
-                "HOST_MACHINE_DAMAGED",
-                ExitCode::HOST_CONFIG,
-                format!("Delete the cluster, or remove {} if that fails too.", path.display()),
-            ),
-            _ => Reason::new("GUEST_PROVISION", ExitCode::GUEST_ERROR, "Delete the cluster and start it again."),
         }
     }
 }

@@ -12,8 +12,7 @@ use std::{
     time::Duration,
 };
 
-use skiff_config::Protocol;
-use skiff_driver::Published;
+use skiff_vm::PortForward;
 use tokio::{
     net::{TcpListener, TcpStream, UdpSocket},
     task::JoinSet,
@@ -47,18 +46,15 @@ pub(crate) struct Bound {
 
 impl Bound {
     /// Takes all ports, or none: the first that is in use is told.
-    pub(crate) async fn bind(ports: &[Published]) -> Result<Self, (SocketAddr, io::Error)> {
+    pub(crate) async fn bind(ports: &[PortForward]) -> Result<Self, (SocketAddr, io::Error)> {
         let mut bound = Self { streams: Vec::new(), datagrams: Vec::new() };
         for port in ports {
-            let address = SocketAddr::new(port.host_ip, port.host_port);
+            let address = port.address();
             let failed = |error| (address, error);
-            match port.protocol {
-                Protocol::Tcp => {
-                    bound.streams.push((TcpListener::bind(address).await.map_err(failed)?, port.node_port));
-                }
-                Protocol::Udp => {
-                    bound.datagrams.push((UdpSocket::bind(address).await.map_err(failed)?, port.node_port));
-                }
+            if port.udp {
+                bound.datagrams.push((UdpSocket::bind(address).await.map_err(failed)?, port.node_port));
+            } else {
+                bound.streams.push((TcpListener::bind(address).await.map_err(failed)?, port.node_port));
             }
         }
         Ok(bound)
@@ -74,6 +70,7 @@ impl Bound {
             tasks.spawn(datagrams(Arc::new(socket), port, Arc::clone(&target)));
         }
         while tasks.join_next().await.is_some() {}
+        std::future::pending().await
     }
 }
 
@@ -150,13 +147,15 @@ async fn conversation(
 
 #[cfg(test)]
 mod tests {
-    use skiff_driver::Purpose;
+    use skiff_config::Protocol;
+    use skiff_driver::{Published, Purpose};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
 
-    fn published(protocol: Protocol, host_port: u16, node_port: u16) -> Published {
-        Published { purpose: Purpose::User, host_ip: IpAddr::V4(Ipv4Addr::LOCALHOST), host_port, node_port, protocol }
+    fn published(protocol: Protocol, host_port: u16, node_port: u16) -> PortForward {
+        let host_ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        PortForward::from(&Published { purpose: Purpose::User, host_ip, host_port, node_port, protocol })
     }
 
     fn free_port() -> u16 {

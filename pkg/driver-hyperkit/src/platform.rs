@@ -53,7 +53,7 @@ impl Platform {
     }
 }
 
-async fn sysctl(name: &str) -> Option<String> {
+pub(crate) async fn sysctl(name: &str) -> Option<String> {
     let output = Command::new("/usr/sbin/sysctl").args(["-n", name]).output().await.ok()?;
     output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }

@@ -9,7 +9,9 @@ use std::{
 
 use skiff_report::ExitCode;
 
-use crate::failure::Failure;
+use skiff_doctor::Proxies;
+
+use crate::{cli::proxies, failure::Failure};
 
 /// A snapshot of the variables skiff knows.
 #[derive(Debug, Clone)]
@@ -26,6 +28,8 @@ pub(crate) struct Environment {
     pub(crate) agent: PathBuf,
     /// `$SKIFF_LOG`: which parts of skiff log what, e.g. `skiff_ssh=debug`.
     pub(crate) log: Option<String>,
+    /// What the environment says of proxies.
+    pub(crate) proxies: Proxies,
     /// Whether a live display may be drawn.
     pub(crate) live: bool,
 }
@@ -53,6 +57,7 @@ impl Environment {
             docker_host: text("DOCKER_HOST"),
             agent: get("SKIFF_AGENT").map_or_else(|| beside_this_program("skiff-agent"), PathBuf::from),
             log: text("SKIFF_LOG"),
+            proxies: proxies(text),
             live: get("NO_COLOR").is_none() && get("CI").is_none() && get("TERM").is_none_or(|term| term != "dumb"),
         })
     }

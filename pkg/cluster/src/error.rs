@@ -1,6 +1,6 @@
 //! What can go wrong in a use case.
 
-use std::{error::Error, fmt, time::Duration};
+use std::{error::Error, fmt, io, path::PathBuf, time::Duration};
 
 use skiff_addons::AddonError;
 use skiff_bootstrap::BootstrapError;
@@ -50,6 +50,15 @@ pub enum ClusterError {
     /// The cluster is frozen.
     #[error("cluster `{0}` is paused")]
     Paused(ClusterName),
+    /// What was to be exported could not be written.
+    #[error("cannot write {}", path.display())]
+    Export {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// A cluster cannot be for a process that is not there.
     #[error("there is no process {0}")]
     NoOwner(u32),
@@ -191,6 +200,9 @@ impl Diagnose for ClusterError {
                 ExitCode::CONTROL_PLANE_NOT_RUNNING,
                 format!("`skiff unpause -p {name}` lets it go on."),
             ),
+            Self::Export { .. } => {
+                Reason::new("HOST_FILE", ExitCode::HOST_ERROR, "Name another folder, or make room in this one.")
+            }
             Self::NoOwner(_) => {
                 Reason::new("MK_USAGE", ExitCode::PROGRAM_USAGE, "In a shell, --owner-pid $$ names the shell.")
             }

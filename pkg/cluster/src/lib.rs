@@ -9,6 +9,7 @@ mod api;
 mod clock;
 mod delete;
 mod error;
+mod export;
 mod gc;
 mod host;
 mod identity;
@@ -36,6 +37,7 @@ pub use addons::{
 pub use api::{Api, ConnectApi};
 pub use delete::delete;
 pub use error::{ClusterError, Outside};
+pub use export::{ExportReport, export_logs};
 pub use gc::{Garbage, GcReport, gc};
 pub use host::{Host, ImageSource};
 pub use kube::KubeConnector;

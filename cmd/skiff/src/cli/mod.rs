@@ -4,7 +4,9 @@ mod addons;
 mod completion;
 mod config;
 mod delete;
+mod doctor;
 mod drivers;
+mod export;
 mod gc;
 mod image;
 mod kubectl;
@@ -28,6 +30,7 @@ use clap::{FromArgMatches, Parser, Subcommand};
 use skiff_report::ExitCode;
 
 pub(crate) use self::addons::catalog;
+pub(crate) use self::doctor::proxies;
 pub(crate) use self::output::{DataFormat, EventFormat};
 pub(crate) use self::tree::{check_setting, command, setting_keys, spec_defaults, verb_of};
 use crate::{context::Context, failure::Failure, settings::Settings, ui::Mode};
@@ -85,8 +88,10 @@ pub(crate) enum Command {
     SshKey(node::SshKeyArgs),
     Kubectl(kubectl::Args),
     Logs(logs::Args),
+    Export(export::Args),
     Image(image::Args),
     NodeImage(node_image::Args),
+    Doctor(doctor::Args),
     Drivers(drivers::Args),
     UpdateContext(update_context::Args),
     Addons(addons::Args),
@@ -154,8 +159,10 @@ impl Command {
             Self::SshKey(args) => args.run(context),
             Self::Kubectl(args) => interrupt.unless(args.run(context)).await,
             Self::Logs(args) => interrupt.unless(args.run(context)).await,
+            Self::Export(args) => interrupt.unless(args.run(context)).await,
             Self::Image(args) => interrupt.unless(args.run(context)).await,
             Self::NodeImage(args) => interrupt.unless(args.run(context)).await,
+            Self::Doctor(args) => interrupt.unless(args.run(context)).await,
             Self::Drivers(args) => interrupt.unless(args.run(context)).await,
             Self::UpdateContext(args) => interrupt.unless(args.run(context)).await,
             Self::Addons(args) => interrupt.unless(args.run(context)).await,

@@ -11,6 +11,7 @@ fn main() -> ExitCode {
     let done = match arguments.next().as_deref() {
         Some("arrows") => arrows::check(),
         Some("bench") => bench::run(arguments),
+        Some("bench-ingress") => bench::run_ingress(arguments),
         _ => Err("usage: xtask arrows | bench [--runs N] [--idle SECONDS] [--skip-baseline]".to_owned()),
     };
     match done {

@@ -1,6 +1,6 @@
 //! The docker command line: the naive way uses it, and it shows what skiff has made.
 
-use std::{path::Path, process::Command};
+use std::{net::IpAddr, path::Path, process::Command};
 
 use serde_json::Value;
 
@@ -61,6 +61,14 @@ impl Node {
             image,
             id,
         })
+    }
+
+    /// Its address in the cluster's network.
+    pub(crate) fn address(&self) -> Result<IpAddr, String> {
+        let networks = "{{range .NetworkSettings.Networks}}{{.IPAddress}} {{end}}";
+        let told = docker(["inspect", "--format", networks, &self.id])?;
+        let mut addresses = told.split_whitespace().filter_map(|address| address.parse().ok());
+        addresses.next().ok_or_else(|| format!("the node has no address: {told:?}"))
     }
 
     /// Runs a shell script in the node.

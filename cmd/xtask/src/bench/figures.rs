@@ -14,6 +14,8 @@ pub(crate) enum Unit {
     Megabytes,
     /// Of one core.
     Percent,
+    /// Something as a multiple of the same thing elsewhere.
+    Times,
 }
 
 impl Unit {
@@ -23,6 +25,7 @@ impl Unit {
             Self::Milliseconds => format!("{value:.0} ms"),
             Self::Megabytes => format!("{value:.1} MB"),
             Self::Percent => format!("{value:.1} %"),
+            Self::Times => format!("{value:.2} x"),
         }
     }
 }

@@ -6,6 +6,7 @@
 mod baseline;
 mod docker;
 mod figures;
+mod ingress;
 mod janitor;
 mod machine;
 mod options;
@@ -15,4 +16,5 @@ mod samples;
 mod skiff;
 mod table;
 
+pub(crate) use ingress::alone as run_ingress;
 pub(crate) use run::run;

@@ -9,6 +9,11 @@ pub(crate) fn peak_memory(pid: u32) -> Option<u64> {
     kib_field(&read(pid, "status")?, "VmHWM")
 }
 
+/// Bytes of a process that are in memory now.
+pub(crate) fn resident_memory(pid: u32) -> Option<u64> {
+    kib_field(&read(pid, "status")?, "VmRSS")
+}
+
 /// A process and all that descend from it.
 pub(crate) fn tree(root: u32) -> Vec<u32> {
     let mut children: BTreeMap<u32, Vec<u32>> = BTreeMap::new();

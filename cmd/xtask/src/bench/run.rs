@@ -1,11 +1,12 @@
 //! The order of things: both ways in turn, round by round.
 
-use std::{thread, time::Duration};
+use std::{path::Path, thread, time::Duration};
 
 use super::{
     baseline::Baseline,
     docker::Node,
     figures::{Figure, Figures, Unit},
+    ingress::{self, Ingress},
     janitor::Janitor,
     machine,
     options::Options,
@@ -44,6 +45,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = String>) -> Result<String,
         clusters_life(&skiff, &mut figures)?;
         if round == options.runs {
             idle(&Node::of(&Skiff::cluster())?, options.idle, &mut figures)?;
+            ingress(&skiff, &folder, &mut figures)?;
         }
         time(&skiff, "delete", "delete", 2.0, &mut figures)?;
     }
@@ -95,6 +97,24 @@ fn time(
     figures: &mut Figures,
 ) -> Result<(), String> {
     figures.add(Figure::new(name, Unit::Seconds, at_most), skiff.run(verb)?.seconds);
+    Ok(())
+}
+
+/// The ingress against nginx. Ratios, as nginx does more or less on another machine.
+fn ingress(skiff: &Skiff, folder: &Path, figures: &mut Figures) -> Result<(), String> {
+    eprintln!("the ingress against nginx");
+    let (kubeconfig, kubectl) = (folder.join("kubeconfig"), skiff.kubectl());
+    let node = Node::of(&Skiff::cluster())?.address()?;
+    let agent = folder.join("skiff-agent");
+    let ingress = Ingress { agent: &agent, kubeconfig: &kubeconfig, node, folder, kubectl: &kubectl };
+    let compared = ingress::compare(&ingress, 4)?;
+    let (throughput, p99) = compared.ratios().ok_or("the ingress answered nothing")?;
+    let mut add = |name: &str, at_most: f64, value: f64| figures.add(Figure::new(name, Unit::Times, at_most), value);
+    // At least 0.8 times the requests of nginx, said the other way round.
+    add("ingress: time a request takes of the machine, nginx = 1", 1.25, throughput.recip());
+    add("ingress: 99th percentile of times, nginx = 1", 1.3, p99);
+    let memory = Figure::new("memory of the ingress with 1000 rules at rest, RSS", Unit::Megabytes, 25.0);
+    figures.add(memory, megabytes(compared.memory));
     Ok(())
 }
 

@@ -79,6 +79,20 @@ impl Skiff {
         }
     }
 
+    /// kubectl against the cluster, as a program and its first arguments.
+    pub(crate) fn kubectl(&self) -> Vec<String> {
+        let setting = |name: &str, path: &Path| format!("{name}={}", path.display());
+        let mut line = vec![
+            "env".to_owned(),
+            setting("SKIFF_HOME", &self.folder.join("home")),
+            setting("SKIFF_CACHE", &self.cache),
+            setting("KUBECONFIG", &self.folder.join("kubeconfig")),
+            self.folder.join("skiff").display().to_string(),
+        ];
+        line.extend(["kubectl", "-p", &Self::cluster(), "--"].map(str::to_owned));
+        line
+    }
+
     fn command(&self, verb: &str) -> Command {
         let mut command = Command::new(self.folder.join("skiff"));
         // The user's own settings are not what is measured.

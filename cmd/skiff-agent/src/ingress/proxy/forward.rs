@@ -27,6 +27,9 @@ const TRIES: usize = 5;
 /// How long connecting may take while there are others to try.
 const FIRST_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How long after a change of a service's pods some of them may be about to close their connections.
+const UNREST: Duration = Duration::from_secs(15);
+
 /// Why there is no answer.
 pub(super) enum Failure {
     /// No endpoint could be connected to; the request is as it was.
@@ -59,8 +62,7 @@ struct Copy {
 
 impl Copy {
     fn of(request: &Request<RequestBody>) -> Option<Self> {
-        let repeatable = request.body().is_end_stream() && request.method().is_idempotent();
-        repeatable.then(|| Self {
+        repeatable(request).then(|| Self {
             method: request.method().clone(),
             uri: request.uri().clone(),
             headers: request.headers().clone(),
@@ -76,6 +78,11 @@ impl Copy {
         *request.version_mut() = self.version;
         request
     }
+}
+
+/// Whether doing it twice is like doing it once.
+fn repeatable(request: &Request<RequestBody>) -> bool {
+    request.body().is_end_stream() && request.method().is_idempotent()
 }
 
 /// How one try ended.
@@ -101,6 +108,9 @@ pub(super) async fn forward(
     let dead = turn.filter(|address| worker.pool.is_dead(*address));
     let order = first.into_iter().chain(alive).chain(dead);
     let mut left = upstream.endpoints.len().min(TRIES);
+    // A connection that is closed at this very moment breaks a request that must not be repeated. Pods that are being
+    // replaced do close theirs; a new connection is either taken or refused.
+    let reuse = upstream.protocol.is_h2() || repeatable(&request) || !upstream.changed_within(UNREST);
     for (count, address) in order.enumerate() {
         if left == 0 {
             break;
@@ -111,7 +121,7 @@ pub(super) async fn forward(
         left -= 1;
         let key = Key { address, protocol: upstream.protocol };
         let patience = if left > 0 { timeouts.connect.min(FIRST_PATIENCE) } else { timeouts.connect };
-        match endpoint(worker, key, &host, patience, timeouts, request).await {
+        match endpoint(worker, key, &host, (patience, reuse), timeouts, request).await {
             Try::Answered(response, lease) => return Ok(Answer { response, lease, address }),
             Try::Failed(failure) => return Err(failure),
             Try::Again(back) => request = back,
@@ -125,11 +135,11 @@ async fn endpoint(
     worker: &Worker,
     key: Key,
     host: &str,
-    patience: Duration,
+    (patience, reuse): (Duration, bool),
     timeouts: &Timeouts,
     mut request: Request<RequestBody>,
 ) -> Try {
-    if let Some(sender) = worker.pool.take(key) {
+    if let Some(sender) = reuse.then(|| worker.pool.take(key)).flatten() {
         match send(worker, key, sender, timeouts, request).await {
             Try::Again(back) => {
                 worker.shared.metrics.retries.add();

@@ -12,6 +12,9 @@ mod serve;
 mod tls_client;
 mod tunnel;
 
+#[cfg(test)]
+pub(super) use tls_client::trusting_config;
+
 pub(crate) use accept::{Listeners, Shutdown, start};
 
 use std::sync::{
@@ -57,6 +60,11 @@ impl Shared {
 
     /// Puts a table in force. Requests under way keep the route that they have.
     pub(crate) fn replace(&self, table: Table) {
+        let before = self.table.load();
+        for (key, upstream) in &table.upstreams {
+            upstream.replaces(before.upstreams.get(key).map(Arc::as_ref));
+        }
+        drop(before);
         self.table.store(Arc::new(table));
         self.generation.send_modify(|generation| *generation += 1);
     }

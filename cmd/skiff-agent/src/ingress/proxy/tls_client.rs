@@ -36,6 +36,12 @@ fn config(alpn: &[u8]) -> Option<ClientConfig> {
     Some(config)
 }
 
+/// A configuration that takes any certificate, for clients that are played.
+#[cfg(test)]
+pub(crate) fn trusting_config() -> Arc<ClientConfig> {
+    Arc::new(config(b"http/1.1").unwrap())
+}
+
 #[derive(Debug)]
 struct AnyCertificate(Arc<CryptoProvider>);
 

@@ -6,8 +6,6 @@ mod hosts;
 mod normal;
 mod paths;
 mod route;
-#[cfg(test)]
-mod tests;
 
 pub(crate) use certs::Certs;
 pub(crate) use conditions::Conditions;

@@ -4,9 +4,10 @@ use std::{
     fmt,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use http::{HeaderName, StatusCode};
@@ -113,13 +114,28 @@ pub(crate) struct Upstream {
     pub(crate) protocol: Protocol,
     /// Where they are.
     pub(crate) endpoints: Vec<SocketAddr>,
+    /// Since when they are there.
+    since: OnceLock<Instant>,
     next: AtomicUsize,
 }
 
 impl Upstream {
     /// A backend.
     pub(crate) fn new(name: String, protocol: Protocol, endpoints: Vec<SocketAddr>) -> Self {
-        Self { name, protocol, endpoints, next: AtomicUsize::new(0) }
+        Self { name, protocol, endpoints, ..Self::default() }
+    }
+
+    /// Notes what this one takes the place of.
+    pub(crate) fn replaces(&self, before: Option<&Self>) {
+        let same = before.filter(|before| before.endpoints == self.endpoints);
+        let since = same.and_then(|before| before.since.get().copied());
+        // Whoever was first knows better.
+        let _ = self.since.set(since.unwrap_or_else(Instant::now));
+    }
+
+    /// Whether endpoints have come or gone within this time.
+    pub(crate) fn changed_within(&self, time: Duration) -> bool {
+        self.since.get().is_some_and(|since| since.elapsed() < time)
     }
 
     /// The endpoints in the order they should be tried for the next request, each once.

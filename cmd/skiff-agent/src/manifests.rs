@@ -5,7 +5,7 @@ use serde_json::Value;
 const README: &str = include_str!("../../../deploy/agent/README.md");
 const MANIFESTS: [&str; 3] = [
     include_str!("../../../deploy/agent/dns.yaml"),
-    include_str!("../../../deploy/agent/storage.yaml"),
+    include_str!("../../../addons/storage-provisioner/storage.yaml"),
     include_str!("../../../deploy/agent/routes.yaml"),
 ];
 /// Those that are addons; their format has a test of its own.

@@ -1,5 +1,5 @@
-//! What every cluster runs beside Kubernetes itself: DNS and storage of skiff-agent, and routes where
-//! there are several nodes.
+//! What every cluster runs beside Kubernetes itself and beside addons: DNS of skiff-agent, and routes
+//! where there are several nodes.
 
 use std::net::Ipv4Addr;
 
@@ -8,7 +8,6 @@ use skiff_config::{ClusterSpec, Cni};
 
 /// Placeholders are explained in `deploy/agent/README.md`.
 const DNS: &str = include_str!("../../../deploy/agent/dns.yaml");
-const STORAGE: &str = include_str!("../../../deploy/agent/storage.yaml");
 const ROUTES: &str = include_str!("../../../deploy/agent/routes.yaml");
 /// Name of the daemon set in it.
 pub(crate) const ROUTES_NAME: &str = "skiff-routes";
@@ -49,7 +48,7 @@ pub(crate) fn system(spec: &ClusterSpec, system: &System<'_>) -> String {
     ];
     // Alone, a node has nowhere to route to.
     let routes = system.nodes > 1 && spec.cni == Cni::Bridge;
-    let parts = [DNS, STORAGE].into_iter().chain(routes.then_some(ROUTES));
+    let parts = [DNS].into_iter().chain(routes.then_some(ROUTES));
     let template = parts.collect::<Vec<_>>().join("\n---\n");
     values.iter().fold(template, |text, (placeholder, value)| text.replace(placeholder, value))
 }

@@ -4,7 +4,7 @@ use skiff_addons::Context;
 use skiff_config::{ClusterFile, ClusterSpec, Phase};
 use skiff_driver::{Driver, MachineState};
 
-use crate::{ClusterError, ConnectApi, Host, access, host::api_error, host::driver_error, pause};
+use crate::{ClusterError, ConnectApi, Host, access, host::api_error, host::driver_error, node_spec, pause};
 
 /// A cluster that runs.
 pub(super) struct Target<A> {
@@ -57,6 +57,7 @@ pub(crate) fn context(file: &ClusterFile, spec: &ClusterSpec) -> Context {
     // A node's network is the one around it, where nothing else is known.
     let around = || ipnet::Ipv4Net::new_assert(address, 24).trunc();
     let node_network = file.status.subnet.unwrap_or_else(around);
+    let endpoint = node_spec::endpoint(spec);
     Context {
         kubernetes: spec.kubernetes_version.clone(),
         agent: first.map(|node| node.agent.clone()).unwrap_or_default(),
@@ -64,8 +65,8 @@ pub(crate) fn context(file: &ClusterFile, spec: &ClusterSpec) -> Context {
         dns_ip: spec.cluster_dns_ip(),
         service_network: spec.service_cidr,
         pod_network: spec.pod_cidr,
-        api_host: address.to_string(),
-        api_port: spec.apiserver.port,
+        api_host: endpoint.host,
+        api_port: endpoint.port,
         node_gateway: node_network.hosts().next().unwrap_or(address),
         node_network,
     }

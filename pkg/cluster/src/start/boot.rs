@@ -1,6 +1,7 @@
 //! From running machines to a control plane that answers, with the cluster's own parts applied.
 
 use futures_util::future::try_join_all;
+use skiff_addons::Context;
 use skiff_bootstrap::{BootstrapError, ClusterConfig, Role, kubeadm};
 use skiff_driver::{Driver, NodeImages};
 use skiff_report::Step;
@@ -13,6 +14,7 @@ use super::{
 };
 use crate::{
     Api, ClusterError, ConnectApi, ImageSource,
+    addons::{self, AtStart},
     error::Outside,
     host::{api_error, image_error},
     manifests::{self, System},
@@ -96,7 +98,7 @@ where
         };
         tokio::try_join!(ready, manager, scheduler)?;
 
-        reporter.step(Step::ConfiguringRbac, "Applying cluster DNS and storage");
+        reporter.step(Step::ConfiguringRbac, "Applying cluster DNS and addons");
         let finish = async {
             let printed = self.watch.time("kubeadm/finish", kubeadm::finish_control_plane(&runner, config, node)).await;
             self.log(config, printed)
@@ -113,18 +115,40 @@ where
         self.watch.time(&super::provision::phase("api/pod-cidr", member), assign).await.map_err(api_error)
     }
 
-    /// Applies what every cluster has of skiff: DNS, storage. Changes nothing where all is there.
+    /// Applies what every cluster has of skiff: DNS, the enabled addons. Changes nothing where all is there.
     pub(super) async fn apply_parts(&self, fleet: &Fleet, wanted: &Wanted, api: &K::Api) -> Result<(), ClusterError> {
-        // The node may have been made by another skiff, and has that one's agent.
-        let agent = match wanted.file.status.nodes.first() {
-            Some(node) if !node.agent.is_empty() => node.agent.clone(),
-            _ => self.images.agent_image().map_err(image_error)?,
-        };
+        let agent = self.agent(wanted)?;
         let endpoint = &fleet.identity.config.endpoint;
         let system = System { endpoint, agent: &agent, host: fleet.network.gateway, nodes: fleet.size };
-        let manifests = manifests::system(&wanted.spec, &system);
-        let apply = api.apply(&manifests, fleet.patience(None));
-        self.watch.time("api/apply", apply).await.map_err(api_error)
+        let mut manifests = manifests::system(&wanted.spec, &system);
+        let (addons, patience) = (self.addons(wanted)?, fleet.patience(None));
+        if fleet.fresh {
+            // Nothing is there yet that could be in the way, so all goes at once.
+            manifests += &format!("\n---\n{}", addons.first());
+        }
+        let apply = async { api.apply(&manifests, patience).await.map_err(api_error) };
+        let again = async {
+            if !fleet.fresh {
+                addons.reapply(api, patience).await;
+            }
+            Ok(())
+        };
+        self.watch.time("api/apply", async { tokio::try_join!(apply, again) }).await.map(drop)
+    }
+
+    /// The enabled addons.
+    pub(super) fn addons(&self, wanted: &Wanted) -> Result<AtStart<'_>, ClusterError> {
+        let agent = self.agent(wanted)?;
+        let context = Context { agent, ..addons::context(&wanted.file, &wanted.spec) };
+        Ok(AtStart::plan(&self.host.catalog, &wanted.file, &wanted.spec, &context, &*self.host.reporter))
+    }
+
+    /// The agent's image. A node may have been made by another skiff, and has that one's agent.
+    fn agent(&self, wanted: &Wanted) -> Result<String, ClusterError> {
+        match wanted.file.status.nodes.first() {
+            Some(node) if !node.agent.is_empty() => Ok(node.agent.clone()),
+            _ => self.images.agent_image().map_err(image_error),
+        }
     }
 
     /// The way into a node of this run.

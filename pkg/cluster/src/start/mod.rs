@@ -26,7 +26,8 @@ use self::{
     plan::{NodeAction, Wanted},
 };
 use crate::{
-    ClusterError, ConnectApi, Host, ImageSource, Outcome, StartOptions, StartReport, StartRequest, access, delete,
+    ClusterError, ConnectApi, Host, ImageSource, Outcome, StartOptions, StartReport, StartRequest, access, addons,
+    delete,
     host::{api_error, driver_error, image_error},
     kubeconfig,
     lease::Lease,
@@ -57,7 +58,8 @@ where
     let known = stored.is_some();
     host.check_name(&request.name)?;
     let StartRequest { name, given, defaults, options } = request;
-    let wanted = plan::resolve(&name, stored, given, defaults)?;
+    let mut wanted = plan::resolve(&name, stored, given, defaults)?;
+    addons::want(&mut wanted.file, &wanted.spec, &host.catalog, &options.addons)?;
     for refused in &wanted.refused {
         let plan::Refused { setting, wanted, kept } = refused;
         let delete = format!("`skiff delete -p {name}` first to change it");
@@ -156,7 +158,7 @@ where
             let applied = fleet.first().is_some_and(Member::needs_kubeadm);
             if applied { Ok(()) } else { self.apply_parts(&fleet, &wanted, &api).await }
         };
-        tokio::try_join!(parts, self.wait_usable(&fleet, &wanted.spec.cni, &api))?;
+        tokio::try_join!(parts, self.wait_usable(&fleet, &wanted, &api))?;
 
         wanted.file.status.phase = Phase::Created;
         fleet.mark_applied(&mut wanted.file);

@@ -3,17 +3,28 @@
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::try_join_all;
-use skiff_config::Cni;
+use skiff_config::{ClusterSpec, Cni};
 use skiff_driver::{Driver, NodeImages};
 use skiff_kubeapi::Condition;
 use skiff_report::Step;
 use skiff_runner::Connect;
 
-use super::{Run, fleet::Fleet, provision::phase};
-use crate::{Api, ClusterError, ConnectApi, ImageSource, WaitFor, host::api_error, manifests};
+use super::{Run, fleet::Fleet, plan::Wanted, provision::phase};
+use crate::{Api, ClusterError, ConnectApi, ImageSource, WaitFor, addons::AtStart, host::api_error, manifests};
 
-/// Label of the pods that the name is looked up from: they have an ordinary pod's DNS settings.
-const LOOKUP_POD: &str = "k8s-app=skiff-storage";
+/// Label of the pods that a name is looked up from: they have an ordinary pod's DNS settings.
+const STORAGE_POD: &str = "k8s-app=skiff-storage";
+/// Label of those that are there even without storage. They ask the node's servers unless told otherwise.
+const DNS_POD: &str = "k8s-app=kube-dns";
+
+/// Where to look up which name.
+fn lookup(spec: &ClusterSpec, addons: &AtStart<'_>) -> (&'static str, Vec<String>) {
+    if addons.has_storage() {
+        return (STORAGE_POD, vec!["kubernetes.default".to_owned()]);
+    }
+    let name = format!("kubernetes.default.svc.{}.", spec.dns_domain);
+    (DNS_POD, vec![name, "--server".to_owned(), format!("{}:53", spec.cluster_dns_ip())])
+}
 
 impl<D, C, K, I> Run<'_, D, C, K, I>
 where
@@ -23,16 +34,22 @@ where
     I: ImageSource,
 {
     /// Waits for everything the user wants to wait for, all at once.
-    pub(super) async fn wait_usable(&self, fleet: &Fleet, wanted_cni: &Cni, api: &K::Api) -> Result<(), ClusterError> {
+    pub(super) async fn wait_usable(
+        &self,
+        fleet: &Fleet,
+        wanted_cluster: &Wanted,
+        api: &K::Api,
+    ) -> Result<(), ClusterError> {
         let reporter = &*self.host.reporter;
         reporter.step(Step::VerifyingKubernetes, "Waiting until the cluster is usable");
+        let (spec, addons) = (&wanted_cluster.spec, self.addons(wanted_cluster)?);
         let wanted = |what: WaitFor| self.options.wait.contains(&what);
         let patience = fleet.patience(None);
         // What the API tells of pods counts as new only where all nodes are.
         let since = fleet.members.iter().map(|member| member.started).min().flatten();
-        let own_network = *wanted_cni == Cni::Bridge;
+        let own_network = spec.cni == Cni::Bridge;
         // Until somebody brings a network, nodes are not ready and pods have no addresses.
-        let network = *wanted_cni != Cni::Disabled;
+        let network = spec.cni != Cni::Disabled;
         let ready = network && (wanted(WaitFor::NodeReady) || wanted(WaitFor::Kubelet));
         let nodes = try_join_all(fleet.members.iter().map(|member| async move {
             let node = Condition::NodeReady(member.name().to_string());
@@ -53,7 +70,13 @@ where
                 patience,
                 api
             ),
-            self.dns(network && wanted(WaitFor::Dns), patience, api),
+            self.dns(network && wanted(WaitFor::Dns), lookup(spec, &addons), patience, api),
+            async {
+                if network {
+                    addons.wait(api, since, patience).await;
+                }
+                Ok(())
+            },
         )?;
         Ok(())
     }
@@ -75,13 +98,20 @@ where
     }
 
     /// Looks up a service name from inside a pod, through the cluster's DNS service.
-    async fn dns(&self, wanted: bool, patience: Duration, api: &K::Api) -> Result<(), ClusterError> {
+    async fn dns(
+        &self,
+        wanted: bool,
+        (pod, question): (&str, Vec<String>),
+        patience: Duration,
+        api: &K::Api,
+    ) -> Result<(), ClusterError> {
         if !wanted {
             return Ok(());
         }
         let seconds = patience.as_secs().to_string();
-        let lookup = ["/skiff-agent", "lookup", "kubernetes.default", "--wait", &seconds];
-        let answer = self.watch.time("wait/dns", api.run_in_pod(LOOKUP_POD, &lookup, patience)).await;
+        let mut argv = vec!["/skiff-agent", "lookup", "--wait", &seconds];
+        argv.extend(question.iter().map(String::as_str));
+        let answer = self.watch.time("wait/dns", api.run_in_pod(pod, &argv, patience)).await;
         match answer.map_err(api_error)? {
             (0, _) => Ok(()),
             (_, printed) => Err(ClusterError::NotUsable {

@@ -4,7 +4,9 @@ use skiff_config::ClusterName;
 use skiff_driver::Driver;
 use skiff_report::Event;
 
-use crate::{ClusterError, DeleteReport, Host, host::driver_error, kubeconfig, schedule::cancel_scheduled_stop};
+use crate::{
+    ClusterError, DeleteReport, Host, host::driver_error, kubeconfig, schedule::cancel_scheduled_stop, services,
+};
 
 /// Removes a cluster: machines, data, network, files, kubeconfig entries. Works from labels alone
 /// when the profile is lost or damaged, and may be repeated.
@@ -30,6 +32,7 @@ pub(crate) async fn remove<D: Driver, C, K>(
         host.reporter.report(Event::Stage { number, total: 3, name, message });
     };
     stage(0, "Deleting", format!("Deleting cluster `{name}`"));
+    services::end_tunnel(host, name).await;
     let machines = remove_machines(host, name).await?;
     // A kubeconfig that somebody broke keeps no files here; it is told about when they are gone.
     let entry = kubeconfig::remove(host, name);

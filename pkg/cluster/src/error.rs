@@ -10,6 +10,8 @@ use skiff_runner::RunError;
 use skiff_store::StoreError;
 use thiserror::Error;
 
+use crate::ServiceError;
+
 /// An error of a part that is only known as a generic: a driver, an image source, an API client.
 #[derive(Debug)]
 pub struct Outside(Box<dyn Diagnose>);
@@ -154,6 +156,9 @@ pub enum ClusterError {
         /// Those that require it.
         by: Vec<String>,
     },
+    /// A service of the cluster, or the tunnel to them.
+    #[error(transparent)]
+    Service(Box<ServiceError>),
     /// The Kubernetes API.
     #[error(transparent)]
     Api(Outside),
@@ -179,6 +184,12 @@ pub enum ClusterError {
         /// Why the undo failed.
         undo: Box<ClusterError>,
     },
+}
+
+impl From<ServiceError> for ClusterError {
+    fn from(error: ServiceError) -> Self {
+        Self::Service(Box::new(error))
+    }
 }
 
 impl Diagnose for ClusterError {
@@ -248,6 +259,7 @@ impl Diagnose for ClusterError {
             ),
             Self::Store(error) => error.reason(),
             Self::Driver(error) | Self::Image(error) | Self::Api(error) | Self::Kubeconfig(error) => error.0.reason(),
+            Self::Service(error) => error.reason(),
             Self::Run(error) => error.reason(),
             Self::Addon(error) => error.reason(),
             Self::AddonPaused(name) => Reason::new(

@@ -24,6 +24,7 @@ mod port;
 mod profiles;
 mod report;
 mod schedule;
+mod services;
 mod start;
 mod status;
 mod stop;
@@ -50,8 +51,10 @@ pub use report::{
     ClusterStatus, ComponentState, DeleteReport, KubeconfigState, NodeReport, Outcome, PauseReport, PauseScope,
     ProfileReport, StartOptions, StartReport, StartRequest, StopReport, WaitFor,
 };
-pub use schedule::{
-    ScheduledStop, await_scheduled_stop, cancel_scheduled_stop, note_scheduled_stop, scheduled_stop,
+pub use schedule::{ScheduledStop, await_scheduled_stop, cancel_scheduled_stop, note_scheduled_stop, scheduled_stop};
+pub use services::{
+    Endpoint, Forward, Found, ServiceApi, ServiceError, ServiceQuery, TunnelOptions, Way, find_services, list_services,
+    tunnel,
 };
 pub use start::{Before, Preview, preview, start, undo_start};
 pub use status::status;

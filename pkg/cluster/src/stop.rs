@@ -4,13 +4,16 @@ use skiff_config::ClusterName;
 use skiff_driver::{Driver, MachineState};
 use skiff_report::Event;
 
-use crate::{ClusterError, Host, StopReport, host::driver_error, kubeconfig, schedule::cancel_scheduled_stop};
+use crate::{
+    ClusterError, ConnectApi, Host, ServiceApi, StopReport, host::driver_error, kubeconfig,
+    schedule::cancel_scheduled_stop, services,
+};
 
 /// Stops every node of a cluster, the last one first. A cluster that is off stays so.
 ///
 /// # Errors
 /// When there is no such cluster, or the driver fails.
-pub async fn stop<D: Driver, C, K>(
+pub async fn stop<D: Driver, C, K: ConnectApi<Api: ServiceApi>>(
     host: &Host<D, C, K>,
     name: &ClusterName,
     keep_context_active: bool,
@@ -19,6 +22,8 @@ pub async fn stop<D: Driver, C, K>(
         host.reporter.report(Event::Stage { number, total: 2, name, message });
     };
     let _lock = host.lock(name).await?;
+    services::clear_left_by_tunnel(host, name).await;
+    services::end_tunnel(host, name).await;
     // The profile may be damaged: the machines are found by their labels all the same.
     let live = host.driver.list(Some(name)).await.map_err(driver_error)?;
     if live.is_empty() {

@@ -94,6 +94,10 @@ impl ExitCode {
     pub const CONTROL_PLANE_NOT_FOUND: Self = Self(105);
     /// That Kubernetes version is not supported.
     pub const CONTROL_PLANE_UNSUPPORTED: Self = Self(106);
+    /// Another process does already what was asked for services.
+    pub const SERVICE_CONFLICT: Self = Self(111);
+    /// No such service, or nobody behind it.
+    pub const SERVICE_NOT_FOUND: Self = Self(115);
     /// The user pressed Ctrl-C.
     pub const INTERRUPTED: Self = Self(130);
 }

@@ -19,6 +19,7 @@ mod process;
 mod profile;
 mod settings;
 mod store;
+mod tunnel;
 
 pub use error::StoreError;
 pub use lock::{Lock, Owner};
@@ -26,3 +27,4 @@ pub use process::{NotAProcess, Process};
 pub use profile::ProfileEntry;
 pub use settings::Settings;
 pub use store::Store;
+pub use tunnel::TunnelTrace;

@@ -12,7 +12,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    StoreError,
+    Process, StoreError,
     process::{exists, start_time},
 };
 
@@ -35,6 +35,13 @@ impl Owner {
     fn me(command: &str) -> Self {
         let pid = process::id();
         Self { pid, command: command.to_owned(), started: start_time(pid) }
+    }
+
+    /// Asks it to end; nothing happens if it is gone.
+    pub fn terminate(&self) {
+        if let Some(process) = Process::of(self.pid).filter(|_| self.is_alive()) {
+            process.terminate();
+        }
     }
 
     /// False for what a process wrote that is gone: the lock itself went with it.
@@ -76,8 +83,14 @@ impl Lock {
         File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
+    /// Who holds the lock of a file, so far as that can be told.
+    pub(crate) fn owner(path: &Path) -> Option<Owner> {
+        let owner: Owner = serde_yaml::from_str(&fs::read_to_string(path).ok()?).ok()?;
+        Some(owner).filter(Owner::is_alive)
+    }
+
     /// One try: the lock, or its owner so far as that can be told.
-    fn attempt(path: &Path, command: &str) -> io::Result<Result<Self, Option<Owner>>> {
+    pub(crate) fn attempt(path: &Path, command: &str) -> io::Result<Result<Self, Option<Owner>>> {
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
         match file.try_lock() {
             Ok(()) => {}

@@ -63,7 +63,7 @@ impl Store {
         self.home.join("config")
     }
 
-    fn locks_dir(&self) -> PathBuf {
+    pub(crate) fn locks_dir(&self) -> PathBuf {
         self.home.join("locks")
     }
 

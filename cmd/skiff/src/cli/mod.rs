@@ -16,11 +16,13 @@ mod node_image;
 mod output;
 mod pause;
 mod profile;
+mod service;
 mod spec;
 mod start;
 mod status;
 mod stop;
 mod tree;
+mod tunnel;
 mod update_context;
 mod version;
 
@@ -84,6 +86,8 @@ pub(crate) enum Command {
     Status(status::Args),
     Profile(profile::Args),
     Ip(node::IpArgs),
+    Service(service::Args),
+    Tunnel(tunnel::Args),
     Ssh(node::SshArgs),
     SshKey(node::SshKeyArgs),
     Kubectl(kubectl::Args),
@@ -155,6 +159,9 @@ impl Command {
             Self::Status(args) => interrupt.unless(args.run(context)).await,
             Self::Profile(args) => interrupt.unless(args.run(context)).await,
             Self::Ip(args) => interrupt.unless(args.run(context)).await,
+            // Both end well by Ctrl-C.
+            Self::Service(args) => args.run(context).await,
+            Self::Tunnel(args) => args.run(context).await,
             Self::Ssh(args) => interrupt.unless(args.run(context)).await,
             Self::SshKey(args) => args.run(context),
             Self::Kubectl(args) => interrupt.unless(args.run(context)).await,

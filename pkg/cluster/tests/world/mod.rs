@@ -11,14 +11,15 @@ use std::{
 };
 
 use ipnet::Ipv4Net;
-use skiff_cluster::{Api, ConnectApi, Host, ImageSource, StartOptions, StartRequest, WaitFor};
+use skiff_cluster::{Api, ConnectApi, Host, ImageSource, ServiceApi, StartOptions, StartRequest, WaitFor};
 use skiff_config::{ClusterName, KubeVersion, SpecFile};
 use skiff_driver::{FakeDriver, NodeImage};
-use skiff_kubeapi::{Access, Condition, Manifest};
+use skiff_kubeapi::{Access, Backend, Condition, Manifest, PodConnection, ServiceInfo};
 use skiff_report::{Event, Recorder, Reporter};
 use skiff_runner::{Command, Connect, Output, RunError, Runner, SshTarget};
 use skiff_store::Store;
 use tempfile::TempDir;
+use tokio::io::AsyncWriteExt;
 
 pub(crate) struct World {
     pub(crate) host: Host<FakeDriver, FakeConnect, FakeApi>,
@@ -139,6 +140,8 @@ pub(crate) struct FakeApi {
     pub(crate) objects: Arc<Mutex<Vec<Manifest>>>,
     /// Conditions with this word in them do not come about.
     pub(crate) broken: Arc<Mutex<Option<String>>>,
+    pub(crate) services: Arc<Mutex<Vec<ServiceInfo>>>,
+    pub(crate) backends: Arc<Mutex<Vec<Backend>>>,
     /// How long waits were given: the first and the last of a start.
     pub(crate) patience: Arc<Mutex<Vec<Duration>>>,
 }
@@ -183,6 +186,45 @@ impl Api for FakeApi {
     async fn run_in_pod(&self, _: &str, _: &[&str], patience: Duration) -> Result<(i32, String), Infallible> {
         self.patience.lock().unwrap().push(patience);
         Ok((0, String::new()))
+    }
+}
+
+impl ServiceApi for FakeApi {
+    type Trouble = Infallible;
+
+    async fn services(&self, _: Option<&str>) -> Result<Vec<ServiceInfo>, Infallible> {
+        Ok(self.services.lock().unwrap().clone())
+    }
+
+    async fn watch_services(&self, mut tell: impl FnMut(Result<Vec<ServiceInfo>, Infallible>) -> bool + Send) {
+        let mut told = None;
+        loop {
+            let now = self.services.lock().unwrap().clone();
+            if told.as_ref() != Some(&now) && !tell(Ok(now.clone())) {
+                return;
+            }
+            told = Some(now);
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn backends(&self, _: &str, _: &str) -> Result<Vec<Backend>, Infallible> {
+        Ok(self.backends.lock().unwrap().clone())
+    }
+
+    async fn connect(&self, _: &str, pod: &str, _: u16) -> Result<PodConnection, Infallible> {
+        let (near, mut far) = tokio::io::duplex(1024);
+        let hello = format!("this is {pod}");
+        tokio::spawn(async move { far.write_all(hello.as_bytes()).await });
+        Ok(PodConnection { stream: near, refusal: Box::pin(std::future::ready(None)) })
+    }
+
+    async fn set_address(&self, namespace: &str, name: &str, address: Option<&str>) -> Result<(), Infallible> {
+        let mut services = self.services.lock().unwrap();
+        for service in services.iter_mut().filter(|it| it.namespace == namespace && it.name == name) {
+            service.addresses = address.map(str::to_owned).into_iter().collect();
+        }
+        Ok(())
     }
 }
 

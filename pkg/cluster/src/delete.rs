@@ -1,5 +1,6 @@
 //! Delete: nothing is left, whatever is left of the cluster.
 
+use futures_util::future::try_join_all;
 use skiff_config::ClusterName;
 use skiff_driver::Driver;
 use skiff_report::Event;
@@ -54,15 +55,16 @@ pub(crate) async fn remove_machines<D: Driver, C, K>(
     name: &ClusterName,
 ) -> Result<bool, ClusterError> {
     let live = host.driver.list(Some(name)).await.map_err(driver_error)?;
-    for node in live.iter().rev() {
+    try_join_all(live.iter().map(async |node| {
         host.reporter.report(Event::Stage {
             number: 1,
             total: 3,
             name: "Stopping",
             message: format!("Removing node {}", node.name),
         });
-        host.driver.delete(name, &node.name, false).await.map_err(driver_error)?;
-    }
+        host.driver.delete(name, &node.name, false).await.map_err(driver_error)
+    }))
+    .await?;
     host.driver.delete_remains(name).await.map_err(driver_error)?;
     Ok(!live.is_empty())
 }

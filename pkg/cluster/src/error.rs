@@ -75,6 +75,20 @@ pub enum ClusterError {
         /// The node asked for.
         node: String,
     },
+    /// A node that a cluster cannot be without.
+    #[error("node {node} is the first one of cluster `{cluster}` and cannot be deleted alone")]
+    FirstNode {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The node.
+        node: NodeName,
+    },
+    /// A node would have the name of another cluster.
+    #[error("node {node} would have the name of another cluster, or of a node of one")]
+    NodeNameTaken {
+        /// The node.
+        node: NodeName,
+    },
     /// The cluster runs on another driver.
     #[error("cluster `{cluster}` runs on the driver {stored}, not {wanted}")]
     DriverMismatch {
@@ -222,6 +236,14 @@ impl Diagnose for ClusterError {
             }
             Self::NoSuchNode { .. } => {
                 Reason::new("GUEST_NODE_RETRIEVE", ExitCode::GUEST_NOT_FOUND, "`skiff status` lists the nodes.")
+            }
+            Self::FirstNode { cluster, .. } => Reason::new(
+                "GUEST_NODE_DELETE",
+                ExitCode::GUEST_ERROR,
+                format!("The cluster's ports and names lead to it. `skiff delete -p {cluster}` deletes the cluster."),
+            ),
+            Self::NodeNameTaken { .. } => {
+                Reason::new("MK_USAGE", ExitCode::PROGRAM_USAGE, "Choose another name with -p.")
             }
             Self::DriverMismatch { cluster, .. } => Reason::new(
                 "GUEST_DRIVER_MISMATCH",

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use skiff_addons::Catalog;
-use skiff_config::{ClusterFile, ClusterName, KubeVersion};
+use skiff_config::{ClusterFile, ClusterName, KubeVersion, NodeName, NodeRecord};
 use skiff_driver::{Capabilities, NodeImage};
 use skiff_report::{Diagnose, Reporter};
 use skiff_store::{Lock, Owner, Store};
@@ -83,6 +83,17 @@ impl<D, C, K> Host<D, C, K> {
             let taken = file.status.nodes.iter().any(|node| node.name.as_str() == name.as_str());
             if other != name && taken {
                 return Err(ClusterError::NameTaken { name: name.clone(), other: other.clone() });
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a node whose name is another cluster's, or a node's of one.
+    pub(crate) fn check_node_name(&self, name: &ClusterName, node: &NodeName) -> Result<(), ClusterError> {
+        for file in self.readable_profiles()?.iter().filter(|file| file.metadata.name != *name) {
+            let of_other = |record: &NodeRecord| record.name == *node;
+            if file.metadata.name.as_str() == node.as_str() || file.status.nodes.iter().any(of_other) {
+                return Err(ClusterError::NodeNameTaken { node: node.clone() });
             }
         }
         Ok(())

@@ -1,10 +1,13 @@
 //! The cluster's entry in the user's kubeconfig.
 
-use skiff_config::{ClusterFile, ClusterName, ClusterSpec};
+use skiff_config::{ClusterFile, ClusterName, ClusterSpec, NodeRecord};
 use skiff_driver::Driver;
 use skiff_kubeapi::kubeconfig::{self, Credentials, Entry};
 
-use crate::{ClientFiles, ClusterError, Host, StartOptions, access, error::Outside, identity};
+use crate::{
+    ClientFiles, ClusterError, ConnectApi, Host, StartOptions, access, error::Outside, identity, living,
+    nodes::control_planes,
+};
 
 /// Wraps an error of the kubeconfig.
 fn failed(error: skiff_kubeapi::KubeError) -> ClusterError {
@@ -18,7 +21,7 @@ pub(crate) fn write<D, C, K>(
     spec: &ClusterSpec,
     options: &StartOptions,
 ) -> Result<bool, ClusterError> {
-    let entry = entry(host, file, spec, options.embed_certs)?;
+    let entry = entry(host, file, spec, file.status.nodes.first(), options.embed_certs)?;
     let merged = kubeconfig::merge(&host.kubeconfig, &entry, !options.keep_context).map_err(failed)?;
     // Scripts that share a machine get a file of their own, which nobody else edits.
     let own = host.store.kubeconfig_path(&spec.name);
@@ -30,11 +33,12 @@ fn entry<D, C, K>(
     host: &Host<D, C, K>,
     file: &ClusterFile,
     spec: &ClusterSpec,
+    leads_to: Option<&NodeRecord>,
     embed: bool,
 ) -> Result<Entry, ClusterError> {
-    let name = &spec.name;
-    let first = file.status.nodes.first();
-    let access = first.map(|node| access::access(&host.store, name, spec.listen_address, node)).transpose()?.flatten();
+    let name = &file.metadata.name;
+    let access =
+        leads_to.map(|node| access::access(&host.store, name, spec.listen_address, node)).transpose()?.flatten();
     let access = access.ok_or_else(|| ClusterError::NotFound(name.clone()))?;
     let files = ClientFiles::of(&host.store, name);
     let credentials = if embed {
@@ -66,13 +70,53 @@ pub(crate) fn check<D, C, K>(
 ///
 /// # Errors
 /// When there is no such cluster, or the kubeconfig cannot be written.
-pub async fn update_context<D: Driver, C, K>(host: &Host<D, C, K>, name: &ClusterName) -> Result<bool, ClusterError> {
+pub async fn update_context<D: Driver, C, K: ConnectApi>(
+    host: &Host<D, C, K>,
+    name: &ClusterName,
+) -> Result<bool, ClusterError> {
     let _lock = host.lock(name).await?;
     let file = host.load(name)?;
     let spec = file.to_spec().map_err(|problems| ClusterError::Settings { problems })?;
-    let embed = kubeconfig::embeds_certificate(&host.kubeconfig, name.as_str()).map_err(failed)?;
-    let entry = entry(host, &file, &spec, embed)?;
-    let merged = kubeconfig::merge(&host.kubeconfig, &entry, true).map_err(failed)?;
+    lead_to(host, &file, &spec, best(host, &file, &spec).await, true)
+}
+
+/// Leads the cluster's entry to a control plane that works, as the one it led to may have left. Which
+/// context is the current one stays. True if anything changed.
+pub(crate) async fn lead_to_living<D: Driver, C, K: ConnectApi>(
+    host: &Host<D, C, K>,
+    file: &ClusterFile,
+    spec: &ClusterSpec,
+) -> Result<bool, ClusterError> {
+    lead_to(host, file, spec, best(host, file, spec).await, false)
+}
+
+/// The control plane to lead to: one that works, else the first.
+async fn best<'a, D: Driver, C, K: ConnectApi>(
+    host: &Host<D, C, K>,
+    file: &'a ClusterFile,
+    spec: &ClusterSpec,
+) -> Option<&'a NodeRecord> {
+    match control_planes(file).nth(1) {
+        // There is no choice, and nobody to be asked for it.
+        None => file.status.nodes.first(),
+        Some(_) => match living::control_plane(host, file, spec).await {
+            Ok((record, _)) => Some(record),
+            Err(_) => file.status.nodes.first(),
+        },
+    }
+}
+
+fn lead_to<D, C, K>(
+    host: &Host<D, C, K>,
+    file: &ClusterFile,
+    spec: &ClusterSpec,
+    node: Option<&NodeRecord>,
+    current: bool,
+) -> Result<bool, ClusterError> {
+    let embed = kubeconfig::embeds_certificate(&host.kubeconfig, spec.name.as_str()).map_err(failed)?;
+    let entry = entry(host, file, spec, node, embed)?;
+    let merged = kubeconfig::merge(&host.kubeconfig, &entry, current).map_err(failed)?;
+    kubeconfig::merge(&[host.store.kubeconfig_path(&spec.name)], &entry, true).map_err(failed)?;
     Ok(merged.changed)
 }
 

@@ -16,7 +16,9 @@ mod identity;
 mod kube;
 mod kubeconfig;
 mod lease;
+mod living;
 mod manifests;
+mod node_delete;
 mod node_spec;
 mod nodes;
 mod pause;
@@ -44,6 +46,7 @@ pub use host::{Host, ImageSource};
 pub use kube::KubeConnector;
 pub use kubeconfig::update_context;
 pub use lease::{Ended, Lease};
+pub use node_delete::{Leave, delete_node};
 pub use nodes::{address, login, runner};
 pub use pause::{pause, unpause, was_paused};
 pub use profiles::{DamagedProfile, profiles, stored_profiles};
@@ -56,6 +59,6 @@ pub use services::{
     Endpoint, Forward, Found, ServiceApi, ServiceError, ServiceQuery, TunnelOptions, Way, find_services, list_services,
     tunnel,
 };
-pub use start::{Before, Preview, preview, start, undo_start};
+pub use start::{Before, NewNode, NodeOutcome, Preview, add_node, preview, start, start_node, stop_node, undo_start};
 pub use status::status;
 pub use stop::stop;

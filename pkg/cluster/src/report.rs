@@ -22,7 +22,7 @@ pub enum WaitFor {
 }
 
 /// How to start, beside what the cluster shall be.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StartOptions {
     /// What to wait for before calling the cluster started.
     pub wait: Vec<WaitFor>,

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use skiff_config::{ClusterFile, ClusterName};
+use futures_util::future::join_all;
+use skiff_config::{ClusterFile, ClusterName, ClusterSpec, NodeRecord};
 use skiff_driver::{Driver, MachineState, NodeStatus};
 
 use skiff_kubeapi::Access;
@@ -43,25 +44,37 @@ where
 {
     let name = &file.metadata.name;
     let spec = file.to_spec().map_err(|problems| ClusterError::Settings { problems })?;
+    let records = &file.status.nodes;
+    let own = join_all(records.iter().map(|record| own_state(host, &spec, record, live))).await;
+    let mut states = own.into_iter().collect::<Result<Vec<_>, _>>()?;
+    // Kubelets of workers report to the control planes; without one there is nobody to ask.
+    if let Some(at) = states.iter().position(|(apiserver, _)| *apiserver == ComponentState::Running)
+        && let Some(access) = access::access(&host.store, name, spec.listen_address, &records[at])?
+    {
+        let workers = records.iter().zip(&mut states);
+        let workers = workers.filter(|(_, state)| **state == (ComponentState::Irrelevant, ComponentState::Running));
+        join_all(workers.map(async |(record, state)| {
+            let (_, kubelet) = components(host, &access, record.name.as_str(), PATIENCE).await;
+            state.1 = kubelet;
+        }))
+        .await;
+    }
+    // Any control plane that works is as good as another.
+    let servers: Vec<String> = records
+        .iter()
+        .zip(&states)
+        .filter(|(_, (apiserver, _))| matches!(apiserver, ComponentState::Running | ComponentState::Paused))
+        .filter_map(|(record, _)| Some(access::server_url(spec.listen_address, record.apiserver_port?)))
+        .collect();
+    let led = servers.iter().any(|server| kubeconfig::leads_to(host, name, server).unwrap_or(false));
     let mut nodes = Vec::new();
-    for record in &file.status.nodes {
+    for (record, (apiserver, kubelet)) in records.iter().zip(states) {
         let machine = live.iter().find(|node| node.name == record.name);
-        let running = machine.is_some_and(|node| node.state == MachineState::Running);
-        let frozen = machine.is_some_and(|node| node.state == MachineState::Paused);
         let worker = record.apiserver_port.is_none();
         let entry = access::access(&host.store, name, spec.listen_address, record)?;
-        let (apiserver, kubelet) = match (&entry, running) {
-            (Some(access), true) => match pause::freezes_api(&host.store, name)? {
-                true => paused_components(host, access, record.name.as_str()).await,
-                false => components(host, access, record.name.as_str(), PATIENCE).await,
-            },
-            // A frozen kubelet is as good as one that is off, and minikube's scripts look for that word.
-            _ if frozen && !worker => (ComponentState::Paused, ComponentState::Stopped),
-            _ if worker && running => (ComponentState::Irrelevant, ComponentState::Running),
-            _ => (if worker { ComponentState::Irrelevant } else { ComponentState::Stopped }, ComponentState::Stopped),
-        };
         let kubeconfig = match &entry {
             _ if worker => KubeconfigState::Irrelevant,
+            Some(_) if led => KubeconfigState::Configured,
             // One that nobody can read leads nowhere either, and the rest of the state is still worth telling.
             Some(access) if kubeconfig::leads_to(host, name, &access.server).unwrap_or(false) => {
                 KubeconfigState::Configured
@@ -79,6 +92,31 @@ where
         });
     }
     Ok(ClusterStatus { name: name.clone(), version: spec.kubernetes_version, nodes })
+}
+
+/// API server and kubelet of a node, as far as the node itself can tell.
+async fn own_state<D, C, K: ConnectApi>(
+    host: &Host<D, C, K>,
+    spec: &ClusterSpec,
+    record: &NodeRecord,
+    live: &[NodeStatus],
+) -> Result<(ComponentState, ComponentState), ClusterError> {
+    let (name, node) = (&spec.name, record.name.as_str());
+    let machine = live.iter().find(|machine| machine.name == record.name).map(|machine| machine.state);
+    if record.apiserver_port.is_none() {
+        let on = machine == Some(MachineState::Running);
+        return Ok((ComponentState::Irrelevant, if on { ComponentState::Running } else { ComponentState::Stopped }));
+    }
+    let entry = access::access(&host.store, name, spec.listen_address, record)?;
+    Ok(match (&entry, machine) {
+        (Some(access), Some(MachineState::Running)) => match pause::freezes_api(&host.store, name)? {
+            true => paused_components(host, access, node).await,
+            false => components(host, access, node, PATIENCE).await,
+        },
+        // A frozen kubelet is as good as one that is off, and minikube's scripts look for that word.
+        (_, Some(MachineState::Paused)) => (ComponentState::Paused, ComponentState::Stopped),
+        _ => (ComponentState::Stopped, ComponentState::Stopped),
+    })
 }
 
 fn machine_state(machine: Option<&NodeStatus>) -> ComponentState {

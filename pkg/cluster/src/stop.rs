@@ -1,7 +1,8 @@
 //! Stop: machines off, data kept.
 
+use futures_util::future::try_join_all;
 use skiff_config::ClusterName;
-use skiff_driver::{Driver, MachineState};
+use skiff_driver::{Driver, MachineState, NodeStatus};
 use skiff_report::Event;
 
 use crate::{
@@ -9,7 +10,7 @@ use crate::{
     schedule::cancel_scheduled_stop, services,
 };
 
-/// Stops every node of a cluster, the last one first. A cluster that is off stays so.
+/// Stops every node of a cluster, the first one last. A cluster that is off stays so.
 ///
 /// # Errors
 /// When there is no such cluster, or the driver fails.
@@ -32,13 +33,20 @@ pub async fn stop<D: Driver, C, K: ConnectApi<Api: ServiceApi>>(
     // Even of a cluster that is stopped by hand before its time.
     cancel_scheduled_stop(&host.store, name)?;
     let mut stopped = Vec::new();
-    for node in live.iter().rev() {
-        if matches!(node.state, MachineState::Running | MachineState::Paused | MachineState::Broken) {
+    let on =
+        |node: &&NodeStatus| matches!(node.state, MachineState::Running | MachineState::Paused | MachineState::Broken);
+    let (first, others): (Vec<_>, Vec<_>) =
+        live.iter().filter(on).partition(|node| node.name.as_str() == name.as_str());
+    // The first node last, so that the others can still tell of their pods' end.
+    for nodes in [others, first] {
+        try_join_all(nodes.iter().map(async |node| {
             stage(0, "Stopping", format!("Stopping node {}", node.name));
             host.driver.stop(name, &node.name).await.map_err(driver_error)?;
             stage(1, "PowerOff", format!("Node {} is off", node.name));
-            stopped.push(node.name.to_string());
-        }
+            Ok::<_, ClusterError>(())
+        }))
+        .await?;
+        stopped.extend(nodes.iter().map(|node| node.name.to_string()));
     }
     if !keep_context_active {
         kubeconfig::unset_current(host, name)?;

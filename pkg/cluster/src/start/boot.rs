@@ -35,13 +35,16 @@ where
     /// from there as soon as the API server answers.
     pub(super) async fn boot(&self, fleet: &Fleet, wanted: &Wanted, api: &K::Api) -> Result<(), ClusterError> {
         let serving = Gate::closed();
-        if fleet.first().is_none() {
-            // It runs, or nothing can be done for others.
-            self.api_ready(fleet, None, wanted, api, None::<&C::Runner>).await?;
-            serving.open();
-        }
+        let others = async {
+            // It runs already, or one of these nodes brings it.
+            if fleet.first().is_none() {
+                self.api_ready(fleet, None, wanted, api, None::<&C::Runner>).await?;
+                serving.open();
+            }
+            Ok(())
+        };
         let nodes = fleet.members.iter().map(|member| self.boot_node(fleet, member, wanted, api, &serving));
-        try_join_all(nodes).await.map(drop)
+        tokio::try_join!(others, try_join_all(nodes)).map(drop)
     }
 
     async fn boot_node(

@@ -6,6 +6,7 @@
 mod boot;
 mod fleet;
 mod join;
+mod one;
 mod plan;
 mod preview;
 mod provision;
@@ -20,7 +21,10 @@ use skiff_kubeapi::Access;
 use skiff_report::Step;
 use skiff_runner::Connect;
 
+pub(crate) use self::join::tell_control_planes;
+pub use self::one::{NodeOutcome, add_node, start_node, stop_node};
 pub use self::preview::{Before, Preview, preview};
+pub use self::records::NewNode;
 use self::{
     fleet::{Fleet, Member, Targets},
     plan::{NodeAction, Wanted},
@@ -62,7 +66,10 @@ where
     addons::want(&mut wanted.file, &wanted.spec, &host.catalog, &options.addons)?;
     for refused in &wanted.refused {
         let plan::Refused { setting, wanted, kept } = refused;
-        let delete = format!("`skiff delete -p {name}` first to change it");
+        let delete = match *setting {
+            "nodes" | "ha" => "`skiff node add` and `skiff node delete` change that".to_owned(),
+            _ => format!("`skiff delete -p {name}` first to change it"),
+        };
         reporter.warn(&format!("--{setting} {wanted} is left out: the cluster was made with {kept}; {delete}."));
     }
 

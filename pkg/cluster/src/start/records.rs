@@ -44,7 +44,10 @@ where
     ) -> Result<(), ClusterError> {
         if wanted.file.status.phase == Phase::Creating {
             let image = self.ensure_image(&wanted.spec.kubernetes_version).await?;
+            // From the look at what is taken until it is written down: no two starts choose the same.
+            let _allocating = self.host.store.allocate(&self.host.command).await?;
             for index in 0..wanted.spec.nodes {
+                self.host.check_node_name(&wanted.spec.name, &wanted.spec.name.node(index))?;
                 let control_plane = index < wanted.spec.control_planes();
                 let new = NewNode { control_plane, labels: BTreeMap::new(), taints: Vec::new() };
                 let record = self.new_record(wanted, network, &new, index, image.clone())?;

@@ -9,7 +9,12 @@ use skiff_kubeapi::Condition;
 use skiff_report::Step;
 use skiff_runner::Connect;
 
-use super::{Run, fleet::Fleet, plan::Wanted, provision::phase};
+use super::{
+    Run,
+    fleet::{Fleet, Targets},
+    plan::Wanted,
+    provision::phase,
+};
 use crate::{Api, ClusterError, ConnectApi, ImageSource, WaitFor, addons::AtStart, host::api_error, manifests};
 
 /// Label of the pods that a name is looked up from: they have an ordinary pod's DNS settings.
@@ -47,6 +52,7 @@ where
         let patience = fleet.patience(None);
         // What the API tells of pods counts as new only where all nodes are.
         let since = fleet.members.iter().map(|member| member.started).min().flatten();
+        let since = since.filter(|_| self.targets == Targets::All);
         let own_network = spec.cni == Cni::Bridge;
         // Until somebody brings a network, nodes are not ready and pods have no addresses.
         let network = spec.cni != Cni::Disabled;

@@ -88,10 +88,14 @@ impl World {
         self.host.api.applied.lock().unwrap().clone()
     }
 
+    /// How many commands with this word ran on nodes.
+    pub(crate) fn ran(&self, word: &str) -> usize {
+        self.host.connect.lines.lock().unwrap().iter().filter(|line| line.contains(word)).count()
+    }
+
     /// True if the control plane was set up this many times.
     pub(crate) fn kubeadm_ran(&self, times: usize) -> bool {
-        let lines = self.host.connect.lines.lock().unwrap();
-        lines.iter().filter(|line| line.contains("kubelet-start")).count() == times
+        self.ran("kubelet-start") == times
     }
 }
 

@@ -7,7 +7,8 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{
-    Error, api, dns, docker_info, endpoint, ingress, ingress_dns, load_balancer, lookup, metrics_server, routes, storage,
+    Error, api, dns, docker_info, endpoint, forward, ingress, ingress_dns, load_balancer, lookup, metrics_server,
+    routes, storage,
 };
 
 /// What runs inside a skiff cluster.
@@ -39,6 +40,8 @@ enum Role {
     Routes(routes::RoutesArgs),
     /// Pass connections on to an API server that lives
     Endpoint(endpoint::EndpointArgs),
+    /// Pass connections on to a service
+    Forward(forward::ForwardArgs),
     /// Resolve a name as the C library does, and print its addresses
     Lookup(lookup::LookupArgs),
     /// Answer the few questions that old kubelets ask a Docker daemon
@@ -85,6 +88,7 @@ fn dispatch(role: Role) -> Result<ExitCode, Error> {
         Role::MetricsServer(args) => metrics_server::run(args).map(|()| ExitCode::SUCCESS),
         Role::Routes(args) => routes::run(args).map(|()| ExitCode::SUCCESS),
         Role::Endpoint(args) => endpoint::run(args).map(|()| ExitCode::SUCCESS),
+        Role::Forward(args) => forward::run(args).map(|()| ExitCode::SUCCESS),
         Role::Lookup(args) => lookup::run(&args, &mut std::io::stdout().lock()),
         Role::DockerInfo(args) => docker_info::run(&args).map(|()| ExitCode::SUCCESS),
     }

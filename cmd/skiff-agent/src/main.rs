@@ -6,6 +6,7 @@ mod dns;
 mod docker_info;
 mod endpoint;
 mod error;
+mod forward;
 mod http;
 mod ingress;
 mod ingress_dns;

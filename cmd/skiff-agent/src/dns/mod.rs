@@ -4,7 +4,7 @@
 //! `respond` makes messages of the answers; `forward` asks upstream servers; `server` has the sockets.
 
 mod convert;
-mod forward;
+pub(crate) mod forward;
 pub(crate) mod metrics;
 pub(crate) mod respond;
 pub(crate) mod server;

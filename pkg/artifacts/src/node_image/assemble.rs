@@ -10,12 +10,12 @@ use std::{
 use super::{
     overlay,
     spec::{ASSEMBLE, NodeImageSpec},
-    tools::proxy_tools,
+    tools::{PROXY_LIST, REGISTRY_LIST, listed},
 };
 use crate::{
     ArtifactError, ArtifactSet, cache,
     images::{
-        WrittenImage,
+        WrittenImage, addons,
         control_plane::{self, Sources},
         write_archive,
     },
@@ -88,13 +88,15 @@ impl Inputs {
     /// Writes image archives and overlay; returns the number of images.
     fn write(&self) -> Result<usize, ArtifactError> {
         let tools = self.images.with_file_name("tools");
-        for folder in [&self.images, &tools] {
-            fs::create_dir_all(folder).map_err(ArtifactError::io("create", folder))?;
-        }
-        let proxy_tools = proxy_tools(&self.base, &tools).map_err(ArtifactError::io("read", &self.base))?;
+        fs::create_dir_all(&self.images).map_err(ArtifactError::io("create", &self.images))?;
+        let files = |list: &str, name: &str| {
+            listed(list, &self.base, &tools.join(name)).map_err(ArtifactError::io("read", &self.base))
+        };
+        let (proxy_tools, registry_files) = (files(PROXY_LIST, "kube-proxy")?, files(REGISTRY_LIST, "registry")?);
         let sources = Sources { programs: &self.programs, etcd: &self.etcd, proxy_tools: &proxy_tools };
         let mut specs =
             control_plane::control_plane(&self.spec.version, sources).map_err(ArtifactError::io("list", &self.etcd))?;
+        specs.push(addons::registry(registry_files));
         specs.push(control_plane::agent(&self.spec.agent.path, &self.spec.agent.digest));
         let mut written: Vec<WrittenImage> = Vec::new();
         for (number, spec) in specs.iter().enumerate() {

@@ -6,7 +6,7 @@ use skiff_config::KubeVersion;
 
 use super::elf::require_static;
 use crate::{
-    images::{Digest, control_plane},
+    images::{Digest, addons, control_plane},
     rootfs::{recipe, tree},
 };
 
@@ -89,6 +89,7 @@ pub fn node_image_key(spec: &NodeImageSpec) -> String {
         recipe::base_key().as_str(),
         tree::tree_key().as_str(),
         control_plane::PROXY_START,
+        addons::REGISTRY_CONFIG,
         &spec.version.to_string(),
         &spec.artifacts,
         spec.agent.digest.as_str(),

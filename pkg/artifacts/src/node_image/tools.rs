@@ -11,17 +11,20 @@ use tar::{Archive, EntryType};
 
 use crate::images::Entry;
 
-/// Written by the base's last hook: one absolute path a line.
-const PROXY_LIST: &str = "usr/lib/skiff/kube-proxy.files";
+/// What kube-proxy's image needs. Lists are written by the base's last hook: one absolute path a line.
+pub(super) const PROXY_LIST: &str = "usr/lib/skiff/kube-proxy.files";
+/// What the registry's image needs.
+pub(super) const REGISTRY_LIST: &str = "usr/lib/skiff/docker-registry.files";
 
-/// Copies what kube-proxy's image needs from the base archive into a folder.
+/// Copies what a list names from the base archive into a folder, which is made.
 ///
 /// # Errors
-/// When the archive cannot be read, holds no list or lacks a file of the list.
-pub(super) fn proxy_tools(base: &Path, folder: &Path) -> io::Result<Vec<Entry>> {
+/// When the archive cannot be read, holds no such list or lacks a file of it.
+pub(super) fn listed(list_path: &str, base: &Path, folder: &Path) -> io::Result<Vec<Entry>> {
+    std::fs::create_dir_all(folder)?;
     let mut list = String::new();
     for_each(base, |path, entry| {
-        let found = path == PROXY_LIST;
+        let found = path == list_path;
         if found {
             entry.read_to_string(&mut list)?;
         }
@@ -29,7 +32,7 @@ pub(super) fn proxy_tools(base: &Path, folder: &Path) -> io::Result<Vec<Entry>> 
     })?;
     let mut wanted: BTreeSet<&str> = list.lines().map(|line| line.trim_start_matches('/')).collect();
     if wanted.is_empty() {
-        return Err(missing(PROXY_LIST));
+        return Err(missing(list_path));
     }
     let mut entries = Vec::new();
     for_each(base, |path, entry| {
@@ -105,7 +108,7 @@ mod tests {
     fn listed_files_and_links_are_taken_and_others_are_not() {
         let dir = tempfile::tempdir().unwrap();
         let base = base(dir.path(), "/usr/lib/liba.so.1\n/usr/lib/liba.so.1.2\n");
-        let entries = proxy_tools(&base, dir.path()).unwrap();
+        let entries = listed(PROXY_LIST, &base, dir.path()).unwrap();
         let paths: Vec<&str> = entries.iter().map(|entry| entry.path.as_str()).collect();
         assert_eq!(paths, ["usr/lib/liba.so.1.2", "usr/lib/liba.so.1"]);
         let Content::File { source, mode } = &entries[0].content else { panic!("{entries:?}") };
@@ -117,7 +120,9 @@ mod tests {
     fn a_listed_file_that_is_absent_is_named() {
         let dir = tempfile::tempdir().unwrap();
         let base = base(dir.path(), "/usr/bin/absent\n");
-        let error = proxy_tools(&base, dir.path()).unwrap_err();
+        let error = listed(PROXY_LIST, &base, dir.path()).unwrap_err();
         assert!(error.to_string().contains("usr/bin/absent"), "{error}");
+        let error = listed(REGISTRY_LIST, &base, dir.path()).unwrap_err();
+        assert!(error.to_string().contains(REGISTRY_LIST), "{error}");
     }
 }

@@ -25,6 +25,11 @@ macro_rules! files {
 }
 
 const FILES: &[File] = files! {
+    0o644 "etc/containerd/certs.d/localhost_5000_/hosts.toml"
+    0o644 "etc/containerd/certs.d/registry.kube-system.svc/hosts.toml"
+    0o644 "etc/containerd/certs.d/registry.kube-system.svc_5000_/hosts.toml"
+    0o644 "etc/containerd/certs.d/registry.kube-system.svc.cluster.local/hosts.toml"
+    0o644 "etc/containerd/certs.d/registry.kube-system.svc.cluster.local_5000_/hosts.toml"
     0o644 "etc/containerd/config.toml"
     0o644 "etc/ssh/sshd_config"
     0o644 "etc/systemd/journald.conf.d/skiff.conf"

@@ -24,13 +24,13 @@ use hickory_proto::{
 use self::{
     cache::{Cache, Key},
     source::Follower,
-    upstream::Upstream,
 };
 use super::metrics::DnsMetrics;
 use crate::wire;
 
 pub(crate) use race::Timing;
 pub(crate) use source::Source;
+pub(crate) use upstream::Upstream;
 
 /// More questions than this at a time are not forwarded.
 const MAX_IN_FLIGHT: usize = 1000;

@@ -283,4 +283,4 @@ fn fill(text: &str, value: impl Fn(&str) -> Option<String>) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -72,7 +72,8 @@ impl<A: Objects> Manager<'_, A> {
             return undo.api.delete_objects(&[Inventory::object(&rendered.name)], undo.left()).await;
         };
         let old = |object: &ObjectRef| kept.iter().any(|kept| kept.object().is(object));
-        let new: Vec<ObjectRef> = rendered.list().into_iter().filter(|object| !old(object)).collect();
+        let all = rendered.list().into_iter().chain(before.objects.iter().cloned());
+        let new: Vec<ObjectRef> = all.filter(|object| !old(object)).collect();
         undo.force(kept).await?;
         undo.api.delete_objects(&new, undo.left()).await?;
         let objects = kept.iter().map(skiff_kubeapi::Manifest::object).collect();

@@ -24,6 +24,7 @@ mod nodes;
 mod pause;
 mod port;
 mod profiles;
+mod queue;
 mod report;
 mod schedule;
 mod services;
@@ -31,6 +32,7 @@ mod start;
 mod status;
 mod stop;
 mod stopwatch;
+mod upgrade;
 
 pub use access::ClientFiles;
 pub use addons::{
@@ -62,3 +64,4 @@ pub use services::{
 pub use start::{Before, NewNode, NodeOutcome, Preview, add_node, preview, start, start_node, stop_node, undo_start};
 pub use status::status;
 pub use stop::stop;
+pub use upgrade::{NoUpgrade, UpgradeNode, UpgradeStep, kubelet_skew, may_join, plan_upgrade};

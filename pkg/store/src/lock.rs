@@ -77,6 +77,32 @@ impl Lock {
         }
     }
 
+    /// Takes one of several locks, whichever is free first. `on_wait` is called once if all are held,
+    /// with who holds them.
+    pub(crate) async fn take_any(
+        paths: &[PathBuf],
+        command: &str,
+        on_wait: impl Fn(&[Owner]),
+    ) -> Result<Self, StoreError> {
+        let mut told = false;
+        loop {
+            let mut owners = Vec::new();
+            for path in paths {
+                match Self::attempt(path, command) {
+                    Ok(Ok(lock)) => return Ok(lock),
+                    Ok(Err(owner)) => owners.extend(owner),
+                    Err(source) => return Err(StoreError::Lock { path: path.clone(), source }),
+                }
+            }
+            // An owner that has not written yet who it is, or is about to go, is not worth a word.
+            if !told && owners.len() == paths.len() {
+                on_wait(&owners);
+                told = true;
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
     /// True while somebody holds the lock of a file.
     pub(crate) fn is_held(path: &Path) -> bool {
         // Shared and for a moment only: whoever wants the lock just then tries again.

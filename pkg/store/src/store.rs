@@ -77,6 +77,28 @@ impl Store {
         Lock::take(self.profile_lock(name), command, on_wait).await
     }
 
+    /// Takes the lock under which names, ports and addresses are given to clusters: whoever has it
+    /// looks at what is taken and writes down what it takes. What is written in a profile stays taken
+    /// until that is removed, also when its skiff is killed.
+    ///
+    /// # Errors
+    /// When the lock's file cannot be used.
+    pub async fn allocate(&self, command: &str) -> Result<Lock, StoreError> {
+        // Held for milliseconds: nobody needs to know for whom.
+        Lock::take(self.locks_dir().join("allocation"), command, |_| {}).await
+    }
+
+    /// Takes one of `places` places for something of which this host carries only so much at once,
+    /// waiting until one is free. `on_wait` learns who has them. Dropping the lock, or the end of the
+    /// process, frees the place.
+    ///
+    /// # Errors
+    /// When a lock's file cannot be used.
+    pub async fn place(&self, places: u32, command: &str, on_wait: impl Fn(&[Owner])) -> Result<Lock, StoreError> {
+        let paths: Vec<PathBuf> = (0..places.max(1)).map(|at| self.locks_dir().join(format!("place-{at}"))).collect();
+        Lock::take_any(&paths, command, on_wait).await
+    }
+
     /// True while a skiff works on a cluster.
     #[must_use]
     pub fn is_locked(&self, name: &ClusterName) -> bool {

@@ -35,7 +35,7 @@ use crate::{
     host::{api_error, driver_error, image_error},
     kubeconfig,
     lease::Lease,
-    node_spec, pause,
+    node_spec, pause, queue,
     stopwatch::Stopwatch,
 };
 
@@ -99,7 +99,10 @@ where
         Lease { expires: None, owner: None } => {}
         _ => reporter.warn("--ttl and --owner-pid are left out: how long a cluster lives is settled when it is made."),
     }
-    let first = match run.bring_up(wanted).await {
+    let place = queue::place(host, &name, &capabilities).await?;
+    let brought = run.bring_up(wanted).await;
+    drop(place);
+    let first = match brought {
         Ok(report) => return Ok(report),
         Err(error) => error,
     };

@@ -1,8 +1,11 @@
 //! `skiff addons`.
 
+mod configure;
 mod disable;
 mod enable;
+mod images;
 mod list;
+mod open;
 mod settings;
 mod status;
 
@@ -25,6 +28,9 @@ enum Action {
     List(list::Args),
     Enable(enable::Args),
     Disable(disable::Args),
+    Configure(configure::Args),
+    Images(images::Args),
+    Open(open::Args),
     Status(status::Args),
 }
 
@@ -34,6 +40,9 @@ impl Args {
             Action::List(args) => args.run(context),
             Action::Enable(args) => args.run(context).await,
             Action::Disable(args) => args.run(context).await,
+            Action::Configure(args) => args.run(context).await,
+            Action::Images(args) => args.run(context),
+            Action::Open(args) => args.run(context).await,
             Action::Status(args) => args.run(context).await,
         }
     }

@@ -1,0 +1,150 @@
+//! `skiff addons configure`.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{self, BufRead as _, IsTerminal as _, Write as _},
+    path::{Path, PathBuf},
+};
+
+use skiff_addons::{Addon, Value};
+use skiff_cluster::{configure_addon, list_addons};
+use skiff_config::AddonWish;
+use skiff_report::ExitCode;
+
+use super::{catalog, disable::unsupported, settings::SettingsArgs};
+use crate::{
+    context::{Context, print_line},
+    failure::Failure,
+    ui::table,
+};
+
+/// Sets what an addon shall do: by --set, from a file, or by questions on a terminal.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// The addon.
+    #[arg(value_name = "ADDON")]
+    name: String,
+    #[command(flatten)]
+    settings: SettingsArgs,
+    /// File of values, YAML or JSON: one key and value each.
+    #[arg(short, long, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Only show what can be set, and what is.
+    #[arg(long)]
+    show: bool,
+    /// Take over objects and fields that belong to others.
+    #[arg(long)]
+    force: bool,
+}
+
+impl Args {
+    pub(super) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
+        let Self { name, settings, file, show, force } = self;
+        let catalog = catalog(context)?;
+        let addon = catalog.find(&name).map_err(|error| unsupported(error.into()))?.clone();
+        let listed = list_addons(&context.store()?, &catalog, &context.cluster)?;
+        let wish = listed.into_iter().find(|it| it.addon.name == name).map(|it| it.wish).unwrap_or_default();
+        if addon.values.is_empty() && addon.images.is_empty() {
+            context.ui.info(&format!("The '{name}' addon has nothing to configure"));
+            return Ok(ExitCode::SUCCESS);
+        }
+        if show {
+            print_line(&shown(&addon, &wish))?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let mut request = settings.into_request(vec![name.clone()], force);
+        let given = request.values.is_empty() && request.images.is_empty() && request.registries.is_empty();
+        match file {
+            Some(path) => {
+                for (key, value) in read(&path)? {
+                    // What is on the command line counts more.
+                    let _ = request.values.entry(key).or_insert(value);
+                }
+            }
+            None if given && io::stdin().is_terminal() => request.values = ask(&addon, &wish)?,
+            None if given => {
+                return Err(Failure::usage(
+                    format!("what shall be set of '{name}'?"),
+                    format!(
+                        "Use --set KEY=VALUE or -f FILE; `skiff addons configure {name} --show` tells what there is."
+                    ),
+                ));
+            }
+            None => {}
+        }
+        let host = context.host_of_cluster("skiff addons configure").await?;
+        let report = configure_addon(&host, &context.cluster, &request).await?;
+        context.ui.finish();
+        print_line(&if report.stored {
+            format!("The '{name}' addon is configured; it takes effect when it is enabled in a cluster that runs")
+        } else {
+            format!("The '{name}' addon is configured")
+        })?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+fn shown(addon: &Addon, wish: &AddonWish) -> String {
+    let rows = addon.values.iter().map(|value| {
+        let now = wish.values.get(&value.name).or(value.default.as_ref()).cloned().unwrap_or_default();
+        [value.name.clone(), value.takes(), now, value.default.clone().unwrap_or_default(), value.description.clone()]
+    });
+    table(["Value", "Takes", "Now", "Default", "Description"], rows).to_string()
+}
+
+/// A flat file of keys and values.
+fn read(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
+    let wrong = |id, exit, message: String| Failure::new(id, exit, message, "Write one `key: value` a line.");
+    let text = fs::read_to_string(path).map_err(|error| {
+        wrong("MK_USAGE", ExitCode::PROGRAM_USAGE, format!("{} cannot be read: {error}", path.display()))
+    })?;
+    let flat: BTreeMap<String, serde_yaml::Value> = serde_yaml::from_str(&text)
+        .map_err(|error| wrong("MK_CONFIG_LOAD", ExitCode::PROGRAM_CONFIG, format!("{}: {error}", path.display())))?;
+    let value = |(key, value): (String, serde_yaml::Value)| match value {
+        serde_yaml::Value::Null => Ok((key, String::new())),
+        serde_yaml::Value::Bool(value) => Ok((key, value.to_string())),
+        serde_yaml::Value::Number(value) => Ok((key, value.to_string())),
+        serde_yaml::Value::String(value) => Ok((key, value)),
+        _ => {
+            let message = format!("{}: {key} is not a text, a number, true or false", path.display());
+            Err(wrong("MK_CONFIG_LOAD", ExitCode::PROGRAM_CONFIG, message))
+        }
+    };
+    flat.into_iter().map(value).collect()
+}
+
+/// Asks for each value; an empty answer keeps what is.
+fn ask(addon: &Addon, wish: &AddonWish) -> Result<BTreeMap<String, String>, Failure> {
+    let mut answers = BTreeMap::new();
+    for value in &addon.values {
+        let now = wish.values.get(&value.name).or(value.default.as_ref()).cloned().unwrap_or_default();
+        if let Some(answer) = ask_one(value, &now)? {
+            answers.insert(value.name.clone(), answer);
+        }
+    }
+    Ok(answers)
+}
+
+fn ask_one(value: &Value, now: &str) -> Result<Option<String>, Failure> {
+    let stopped = || Failure::usage("the questions were not answered to their end; nothing was set", "");
+    loop {
+        let question = format!("{} ({}) [{now}]: ", value.description, value.takes());
+        let mut err = io::stderr();
+        err.write_all(question.as_bytes()).and_then(|()| err.flush()).map_err(|_| stopped())?;
+        let mut line = String::new();
+        if io::stdin().lock().read_line(&mut line).map_err(|_| stopped())? == 0 {
+            return Err(stopped());
+        }
+        let answer = line.trim();
+        if answer.is_empty() {
+            return Ok(None);
+        }
+        match value.check(answer) {
+            Ok(()) => return Ok(Some(answer.to_owned())),
+            Err(problem) => {
+                let _ = err.write_all(format!("{problem}\n").as_bytes());
+            }
+        }
+    }
+}

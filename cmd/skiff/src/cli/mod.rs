@@ -85,6 +85,7 @@ pub(crate) enum Command {
     Gc(gc::Args),
     Status(status::Args),
     Profile(profile::Args),
+    Node(node::Args),
     Ip(node::IpArgs),
     Service(service::Args),
     Tunnel(tunnel::Args),
@@ -158,6 +159,7 @@ impl Command {
             Self::Gc(args) => interrupt.unless(args.run(context)).await,
             Self::Status(args) => interrupt.unless(args.run(context)).await,
             Self::Profile(args) => interrupt.unless(args.run(context)).await,
+            Self::Node(args) => interrupt.unless(args.run(context)).await,
             Self::Ip(args) => interrupt.unless(args.run(context)).await,
             // Both end well by Ctrl-C.
             Self::Service(args) => args.run(context).await,

@@ -80,7 +80,7 @@ impl SshArgs {
 }
 
 /// The host's ssh with the options that reach a node and trust nothing else.
-pub(super) fn ssh(context: &Context, target: &SshTarget) -> Result<Command, Failure> {
+pub(in crate::cli) fn ssh(context: &Context, target: &SshTarget) -> Result<Command, Failure> {
     let port = target.address.port();
     // One name for the node whatever its address, and a file that knows nothing but its key.
     let known = format!("skiff-node {}\n", target.host_key.trim());
@@ -101,7 +101,7 @@ pub(super) fn ssh(context: &Context, target: &SshTarget) -> Result<Command, Fail
 }
 
 /// Replaces this process by another program. Returns only if that fails.
-pub(super) fn become_program(command: &mut Command) -> Failure {
+pub(in crate::cli) fn become_program(command: &mut Command) -> Failure {
     let error = command.exec();
     let program = command.get_program().to_string_lossy().into_owned();
     Failure::new(

@@ -1,0 +1,170 @@
+//! One cluster of three nodes: pods of different nodes, nodes that come, go, stop and are killed.
+
+use std::process::Command;
+
+use skiff_test::{Cluster, Finished, Sandbox, busybox_archive, check_all, eventually};
+
+const IMAGE: &str = "skiff-test/busybox:1";
+const MANIFESTS: &str = include_str!("nodes.yaml");
+
+/// A pod of the daemon set.
+#[derive(Debug, Clone)]
+struct Pod {
+    name: String,
+    node: String,
+    address: String,
+}
+
+#[test]
+fn nodes_come_and_go_and_their_pods_find_each_other() {
+    let sandbox = Sandbox::new();
+    let cluster = sandbox.cluster();
+    let _ = cluster.run("start", &["--nodes", "3", "--memory", "3g", "--node-labels", "tested=yes"]).ok();
+    load_the_image(&cluster);
+    cluster.apply(&MANIFESTS.replace("IMAGE", IMAGE));
+    check_all(
+        &cluster,
+        &[
+            ("pods", |cluster| pods_of_all_nodes_talk(cluster, 3)),
+            ("node ports", every_node_answers_at_node_ports),
+            ("limits", limits_are_what_pods_can_get),
+            ("list and status", lists_tell_of_all_nodes),
+            ("host", the_host_has_a_name),
+        ],
+    );
+    a_killed_worker_comes_back(&cluster);
+    a_node_is_stopped_and_started(&cluster);
+    a_node_is_added_and_deleted(&cluster);
+    let _ = cluster.run("stop", &[]).ok();
+    let _ = cluster.run("start", &[]).ok();
+    pods_of_all_nodes_talk(&cluster, 3);
+}
+
+fn load_the_image(cluster: &Cluster<'_>) {
+    let archive = busybox_archive(cluster.sandbox().path(), IMAGE);
+    let _ = cluster.run("image", &["load", &archive.to_string_lossy()]).ok();
+}
+
+fn node(cluster: &Cluster<'_>, short: &str) -> String {
+    format!("{}-{short}", cluster.name)
+}
+
+/// The pods, once there is a ready one on each of so many nodes.
+fn pods(cluster: &Cluster<'_>, count: usize) -> Vec<Pod> {
+    eventually(&format!("{count} ready pods"), || {
+        let listed = cluster.kubectl(&["get", "pods", "-l", "app=web", "-o", "json"]);
+        if listed.code != 0 {
+            return Err(format!("{listed:?}"));
+        }
+        let json = listed.json();
+        let items = json["items"].as_array().cloned().unwrap_or_default();
+        let ready = items.iter().filter(|pod| {
+            let conditions = pod["status"]["conditions"].as_array().into_iter().flatten();
+            pod["metadata"]["deletionTimestamp"].is_null()
+                && conditions.into_iter().any(|one| one["type"] == "Ready" && one["status"] == "True")
+        });
+        let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
+        let pods: Vec<Pod> = ready
+            .map(|pod| Pod {
+                name: text(&pod["metadata"]["name"]),
+                node: text(&pod["spec"]["nodeName"]),
+                address: text(&pod["status"]["podIP"]),
+            })
+            .collect();
+        if pods.len() == count && items.len() == count { Ok(pods) } else { Err(format!("{pods:?}")) }
+    })
+}
+
+/// Runs something in a pod until it succeeds.
+fn in_pod(cluster: &Cluster<'_>, pod: &Pod, argv: &[&str]) -> Finished {
+    let command = [&["exec", pod.name.as_str(), "--"], argv].concat();
+    eventually(&format!("{argv:?} in {pod:?}"), || match cluster.kubectl(&command) {
+        done if done.code == 0 => Ok(done),
+        failed => Err(format!("{failed:?}")),
+    })
+}
+
+/// From each node's pod: every other pod (which sees the caller's own address), the service, names.
+fn pods_of_all_nodes_talk(cluster: &Cluster<'_>, count: usize) {
+    let pods = pods(cluster, count);
+    for from in &pods {
+        for to in &pods {
+            let url = format!("http://{}:8080", to.address);
+            assert_eq!(in_pod(cluster, from, &["wget", "-T", "3", "-qO-", &format!("{url}/name")]).text(), to.name);
+            let seen = in_pod(cluster, from, &["wget", "-T", "3", "-qO-", &format!("{url}/cgi-bin/who")]);
+            assert!(seen.text().contains(&from.address), "{} is seen as {seen:?}", from.address);
+        }
+        let name = in_pod(cluster, from, &["wget", "-T", "3", "-qO-", "http://web.default.svc.cluster.local/name"]);
+        assert!(pods.iter().any(|pod| pod.name == name.text()), "{name:?}");
+    }
+}
+
+fn every_node_answers_at_node_ports(cluster: &Cluster<'_>) {
+    let pods = pods(cluster, 3);
+    for pod in &pods {
+        let address = cluster.run("ip", &["-n", &pod.node]).ok().text().to_owned();
+        for from in &pods {
+            let url = format!("http://{address}:30080/name");
+            let name = in_pod(cluster, from, &["wget", "-T", "3", "-qO-", &url]);
+            assert!(pods.iter().any(|pod| pod.name == name.text()), "{name:?}");
+        }
+    }
+}
+
+fn limits_are_what_pods_can_get(cluster: &Cluster<'_>) {
+    let nodes = cluster.kubectl(&["get", "nodes", "-l", "tested=yes", "-o", "json"]).ok().json();
+    let memory: Vec<_> = nodes["items"].as_array().into_iter().flatten().map(|node| &node["status"]["allocatable"]["memory"]).collect();
+    assert_eq!(memory, ["3Gi", "3Gi", "3Gi"], "{nodes}");
+}
+
+fn lists_tell_of_all_nodes(cluster: &Cluster<'_>) {
+    let list = cluster.run("node", &["list"]).ok();
+    let names: Vec<&str> = list.stdout.lines().filter_map(|line| line.split('\t').next()).collect();
+    assert_eq!(names, [cluster.name.clone(), node(cluster, "m02"), node(cluster, "m03")]);
+    let status = cluster.run("status", &["-o", "json"]).ok().json();
+    let workers: Vec<_> = status.as_array().into_iter().flatten().filter(|node| node["Worker"] == true).collect();
+    assert_eq!(workers.len(), 2, "{status}");
+    assert!(workers.iter().all(|node| node["Kubelet"] == "Running" && node["APIServer"] == "Irrelevant"), "{status}");
+    assert_eq!(cluster.run("ssh", &["-n", "m03", "--", "hostname"]).ok().text(), node(cluster, "m03"));
+    let _ = cluster.run("ip", &["-n", "m09"]).code(85);
+    let _ = cluster.run("node", &["delete", &cluster.name]).code(80);
+}
+
+fn the_host_has_a_name(cluster: &Cluster<'_>) {
+    for pod in pods(cluster, 3) {
+        let known = cluster.run("ssh", &["-n", &pod.node, "--", "getent", "hosts", "host.skiff.internal"]).ok();
+        let address = known.text().split_whitespace().next().unwrap_or_default().to_owned();
+        let told = in_pod(cluster, &pod, &["nslookup", "-type=a", "host.skiff.internal."]);
+        assert!(told.stdout.contains(&address) && !address.is_empty(), "{address} {told:?}");
+    }
+}
+
+fn a_killed_worker_comes_back(cluster: &Cluster<'_>) {
+    let _ = Finished::of(Command::new("docker").args(["kill", &node(cluster, "m02")])).ok();
+    let status = cluster.run("status", &["-o", "json"]).json();
+    assert_eq!(status[1]["Host"], "Stopped", "{status}");
+    let _ = cluster.run("start", &[]).ok();
+    pods_of_all_nodes_talk(cluster, 3);
+}
+
+fn a_node_is_stopped_and_started(cluster: &Cluster<'_>) {
+    let _ = cluster.run("node", &["stop", "m03"]).ok();
+    let _ = cluster.run("ssh", &["-n", "m03", "--", "true"]).code(83);
+    let _ = cluster.run("node", &["start", "m03"]).ok().says("Successfully started node m03");
+    let _ = cluster.run("node", &["start", "m03"]).ok().says("m03 is already running");
+}
+
+fn a_node_is_added_and_deleted(cluster: &Cluster<'_>) {
+    let _ = cluster.run("node", &["add", "--labels", "new=yes"]).ok().says("Successfully added m04");
+    load_the_image(cluster);
+    pods_of_all_nodes_talk(cluster, 4);
+    let labelled = cluster.kubectl(&["get", "nodes", "-l", "new=yes", "-o", "name"]).ok();
+    assert_eq!(labelled.text(), format!("node/{}", node(cluster, "m04")));
+    let _ = cluster.run("node", &["delete", "m04"]).ok().says("Node m04 was successfully deleted.");
+    assert_eq!(cluster.kubectl(&["get", "nodes", "-o", "name"]).ok().stdout.lines().count(), 3);
+    let routes = eventually("the end of the route to a node that is gone", || {
+        let routes = cluster.run("ssh", &["-n", "m02", "--", "ip", "route"]).ok().stdout;
+        if routes.contains("10.244.3.0/24") { Err(routes) } else { Ok(routes) }
+    });
+    assert!(routes.contains("10.244.2.0/24"), "{routes}");
+}

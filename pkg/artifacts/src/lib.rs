@@ -15,6 +15,7 @@ mod rootfs;
 mod set;
 mod source;
 mod tools;
+mod vm_kit;
 
 pub use auto::AnySource;
 pub use debian::{DebianOptions, DebianSource, Stamp};
@@ -23,3 +24,4 @@ pub use images::Digest;
 pub use node_image::{Agent, NodeImageOptions, NodeImageSpec, NodeImageStore, NodeRootfs, node_image_key};
 pub use set::{Arch, Artifact, ArtifactSet, ArtifactTree};
 pub use source::{ArtifactSource, COMPONENTS, SourceKind};
+pub use vm_kit::VmKitStore;

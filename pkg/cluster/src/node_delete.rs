@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use skiff_bootstrap::kubeadm;
 use skiff_config::{ClusterFile, ClusterName, ClusterSpec, NodeName, NodeRecord};
 use skiff_driver::{Driver, MachineState, NodeRole};
-use skiff_runner::Connect;
+use skiff_runner::{Connect, Runner};
 
 use crate::{
     ClusterError, ConnectApi, Host,
@@ -66,8 +66,22 @@ where
         }
     }
     host.reporter.info(&format!("Removing node {}", record.name));
+    if let Err(error) = leave_etcd(&record, &through).await {
+        kubeadm::uncordon(&through, &record.name).await?;
+        return Err(error);
+    }
     take_out(host, file, &record, &through).await?;
     Ok(record.name)
+}
+
+/// Ends a control plane's part in etcd, while its etcd still runs: afterwards it would count as a
+/// member that does not answer. etcd refuses where too few would be left that do.
+async fn leave_etcd<R: Runner>(record: &NodeRecord, through: &R) -> Result<(), ClusterError> {
+    if NodeRole::parse(&record.role) == Some(NodeRole::ControlPlane) {
+        let member = kubeadm::Member { name: record.name.clone(), address: record.address };
+        kubeadm::remove_member(through, &member).await?;
+    }
+    Ok(())
 }
 
 /// Removes what there is of a node that never became part of the cluster.
@@ -84,6 +98,7 @@ where
     let file = host.load(name)?;
     let record = nodes::record(&file, Some(node.as_str()))?.clone();
     let through = other_control_plane(host, &file, &record).await?;
+    leave_etcd(&record, &through).await?;
     take_out(host, file, &record, &through).await
 }
 
@@ -105,7 +120,7 @@ where
     nodes::connect(host, &spec.name, &through.name, SSH_PATIENCE).await
 }
 
-/// Ends a node's part in the cluster, in an order that may be cut off anywhere and begun again.
+/// Removes a node, in an order that may be cut off anywhere and begun again.
 async fn take_out<D, C, K>(
     host: &Host<D, C, K>,
     mut file: ClusterFile,
@@ -118,11 +133,6 @@ where
     K: ConnectApi,
 {
     let name = file.metadata.name.clone();
-    if NodeRole::parse(&record.role) == Some(NodeRole::ControlPlane) {
-        // Before its etcd is gone: what is lost counts as a member that does not answer.
-        let member = kubeadm::Member { name: record.name.clone(), address: record.address };
-        kubeadm::remove_member(through, &member).await?;
-    }
     host.driver.delete(&name, &record.name, false).await.map_err(driver_error)?;
     // After its kubelet is gone, which would bring it back.
     kubeadm::forget(through, &record.name).await?;

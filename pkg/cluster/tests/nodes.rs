@@ -237,6 +237,15 @@ async fn a_control_plane_that_leaves_is_no_member_of_etcd_any_more() {
 }
 
 #[tokio::test]
+async fn a_control_plane_that_etcd_cannot_spare_goes_on() {
+    let world = running(ha()).await;
+    world.host.connect.fail("member list");
+    let error = delete_node(&world.host, &name(), "m02", LEAVE).await.unwrap_err();
+    assert_eq!(error.reason().exit.0, 80, "{error}");
+    assert_eq!((world.ran("uncordon dev-m02"), names(&world).len(), machines(&world).await.len()), (1, 3, 3));
+}
+
+#[tokio::test]
 async fn the_first_node_is_only_deleted_with_its_cluster() {
     let world = running(nodes(2)).await;
     let error = delete_node(&world.host, &name(), "dev", LEAVE).await.unwrap_err();

@@ -35,6 +35,7 @@ verify:
 
 ## bench: the figures, as ratios within one run
 bench: build
+	deploy/host/prepare bench
 	deploy/host/dockerd run cargo run -q --release -p xtask -- bench
 
 clean:

@@ -13,7 +13,7 @@ mod running;
 mod sandbox;
 mod wait;
 
-pub use archive::busybox_archive;
+pub use archive::{busybox_archive, program_archive};
 pub use checks::{Check, check_all};
 pub use command::Finished;
 pub use running::Running;

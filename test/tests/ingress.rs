@@ -1,0 +1,267 @@
+//! The addon `ingress`: hosts, paths, TLS, websockets and gRPC, while the pods behind it are replaced.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD as BASE64};
+use bytes::Bytes;
+use futures_util::{SinkExt as _, StreamExt as _};
+use http::{Request, Response, Version, header};
+use http_body_util::{BodyExt as _, Collected, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::{
+    ClientConfig, RootCertStore,
+    pki_types::{CertificateDer, ServerName},
+};
+use skiff_test::{Cluster, Sandbox, eventually, program_archive};
+use tokio::{net::TcpStream, runtime::Runtime};
+use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_tungstenite::tungstenite::Message;
+
+const IMAGE: &str = "skiff-test/echo:1";
+const MANIFESTS: &str = include_str!("ingress.yaml");
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// A cluster with the addon, and what is known about it.
+struct World<'a> {
+    cluster: Cluster<'a>,
+    node: Ipv4Addr,
+    client: Arc<Client>,
+}
+
+/// Asks through the ingress. It trusts nothing but the certificate in the secret.
+struct Client {
+    node: Ipv4Addr,
+    tls: Arc<ClientConfig>,
+    runtime: Runtime,
+}
+
+#[test]
+fn traffic_flows_while_backends_are_replaced() {
+    let sandbox = Sandbox::new();
+    let cluster = sandbox.cluster();
+    let _ = cluster.run("start", &["--addons", "ingress"]).ok();
+    let node: Ipv4Addr = cluster.run("ip", &[]).ok().text().parse().expect("an address");
+    let archive = program_archive(sandbox.path(), IMAGE, Path::new(env!("CARGO_BIN_EXE_echo")));
+    let _ = cluster.run("image", &["load", &archive.to_string_lossy()]).ok();
+    let names = ["web.test", "*.wild.test", "grpc.test"].map(str::to_owned);
+    let made = rcgen::generate_simple_self_signed(names).expect("a certificate");
+    let manifests = MANIFESTS
+        .replace("IMAGE", IMAGE)
+        .replace("CERT", &BASE64.encode(made.cert.pem()))
+        .replace("KEY", &BASE64.encode(made.signing_key.serialize_pem()));
+    cluster.apply(&manifests);
+    let _ = cluster.kubectl(&["rollout", "status", "deployment/echo", "--timeout=120s"]).ok();
+    let client = Arc::new(Client::new(node, made.cert.der()));
+    let world = World { cluster, node, client };
+    hosts_and_paths(&world);
+    tls(&world);
+    messages(&world);
+    addresses_are_told(&world);
+    a_broken_certificate_is_told(&world);
+    nothing_fails_while_pods_are_replaced(&world);
+    the_addon_leaves_nothing_behind(&world);
+}
+
+impl Client {
+    fn new(node: Ipv4Addr, trusted: &CertificateDer<'static>) -> Self {
+        let mut roots = RootCertStore::empty();
+        roots.add(trusted.clone()).expect("a certificate");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let tls = builder.expect("versions of TLS").with_root_certificates(roots).with_no_client_auth();
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        Self { node, tls: Arc::new(tls), runtime: runtime.expect("a runtime") }
+    }
+
+    async fn secure(&self, host: &str, alpn: &[u8]) -> Result<TlsStream<TcpStream>, Failure> {
+        let stream = TcpStream::connect(SocketAddr::from((self.node, 443))).await?;
+        let mut config = (*self.tls).clone();
+        config.alpn_protocols = vec![alpn.to_vec()];
+        let name = ServerName::try_from(host.to_owned())?;
+        Ok(TlsConnector::from(Arc::new(config)).connect(name, stream).await?)
+    }
+
+    /// An answer over plain HTTP.
+    fn plain(&self, host: &str, path: &str) -> Result<(Response<()>, String), Failure> {
+        self.runtime.block_on(async {
+            let stream = TcpStream::connect(SocketAddr::from((self.node, 80))).await?;
+            ask(stream, host, path, "").await
+        })
+    }
+
+    /// An answer over TLS, to a POST if there is a body.
+    fn get(&self, host: &str, path: &str, body: &str) -> Result<(Response<()>, String), Failure> {
+        self.runtime.block_on(async { ask(self.secure(host, b"http/1.1").await?, host, path, body).await })
+    }
+
+    /// What comes back for a message over a websocket.
+    fn websocket(&self, text: &str) -> Result<String, Failure> {
+        self.runtime.block_on(async {
+            let stream = self.secure("web.test", b"http/1.1").await?;
+            let (mut socket, _) = tokio_tungstenite::client_async("wss://web.test/ws", stream).await?;
+            socket.send(Message::text(text)).await?;
+            let answer = socket.next().await.ok_or("the socket was closed")??.into_text()?.to_string();
+            socket.close(None).await?;
+            Ok(answer)
+        })
+    }
+
+    /// What comes back for a message over gRPC, and its status.
+    fn grpc(&self, message: &'static [u8]) -> Result<(Bytes, String), Failure> {
+        self.runtime.block_on(async {
+            let stream = TokioIo::new(self.secure("grpc.test", b"h2").await?);
+            let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream).await?;
+            let connection = tokio::spawn(connection);
+            let request = Request::post("https://grpc.test/test.Echo/Say").version(Version::HTTP_2);
+            let request = request.header(header::CONTENT_TYPE, "application/grpc").header(header::TE, "trailers");
+            let response = sender.send_request(request.body(Full::new(Bytes::from_static(message)))?).await?;
+            let status = response.status();
+            let body: Collected<Bytes> = response.into_body().collect().await?;
+            let told = body.trailers().and_then(|trailers| trailers.get("grpc-status")?.to_str().ok());
+            let told = told.map_or_else(|| format!("no status, but {status}"), str::to_owned);
+            connection.abort();
+            Ok((body.to_bytes(), told))
+        })
+    }
+}
+
+async fn ask<T>(stream: T, host: &str, path: &str, body: &str) -> Result<(Response<()>, String), Failure>
+where
+    T: tokio::io::AsyncRead + tokio::io::AsyncWrite + Send + Unpin + 'static,
+{
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let method = if body.is_empty() { "GET" } else { "POST" };
+    let request = Request::builder().method(method).uri(path).header(header::HOST, host);
+    let response = sender.send_request(request.body(Full::new(Bytes::from(body.to_owned())))?).await?;
+    let (head, body) = response.into_parts();
+    let body = body.collect().await?.to_bytes();
+    connection.abort();
+    Ok((Response::from_parts(head, ()), String::from_utf8_lossy(&body).into_owned()))
+}
+
+fn hosts_and_paths(world: &World<'_>) {
+    let client = &world.client;
+    eventually("an answer through the ingress", || match client.plain("plain.test", "/api/x?y=z") {
+        Ok((head, body)) if head.status() == 200 => Ok(body),
+        other => Err(format!("{other:?}")),
+    });
+    let (_, body) = client.plain("plain.test", "/api/x/y").expect("an answer");
+    assert!(body.contains("\nGET /v1/x/y\n"), "{body}");
+    assert!(body.contains("\nx-forwarded-proto: http\n") && body.contains("\nhost: plain.test\n"), "{body}");
+    for (host, path, status) in [
+        ("plain.test", "/", 404),
+        ("nobody.test", "/", 404),
+        ("web.test", "/", 308),
+        ("a.wild.test", "/x", 200),
+        ("a.b.wild.test", "/x", 404),
+    ] {
+        assert_eq!(client.plain(host, path).expect("an answer").0.status(), status, "{host}{path}");
+    }
+}
+
+fn tls(world: &World<'_>) {
+    let (head, body) = world.client.get("web.test", "/a/b", "").expect("an answer over TLS");
+    assert_eq!(head.status(), 200);
+    assert!(body.contains("\nGET /a/b\n") && body.contains("\nx-forwarded-proto: https\n"), "{body}");
+    let other = world.client.get("other.test", "/", "").expect_err("nobody has a certificate for it");
+    assert!(other.to_string().contains("certificate"), "{other}");
+}
+
+fn messages(world: &World<'_>) {
+    assert_eq!(world.client.websocket("hello").expect("an answer over a websocket"), "hello");
+    let (message, status) = world.client.grpc(b"\0\0\0\0\x05hello").expect("an answer over gRPC");
+    assert_eq!((&message[..], status.as_str()), (&b"\0\0\0\0\x05hello"[..], "0"));
+}
+
+fn addresses_are_told(world: &World<'_>) {
+    for name in ["web", "api", "grpc", "broken"] {
+        eventually(&format!("the address of {name}"), || {
+            let path = "jsonpath={.status.loadBalancer.ingress[*].ip}";
+            let told = world.cluster.kubectl(&["get", "ingress", name, "-o", path]).ok();
+            if told.text() == world.node.to_string() { Ok(()) } else { Err(told.stdout) }
+        });
+    }
+}
+
+fn a_broken_certificate_is_told(world: &World<'_>) {
+    eventually("an event about the certificate", || {
+        let field = "involvedObject.name=broken";
+        let told = world.cluster.kubectl(&["get", "events", "--field-selector", field]).ok();
+        let words = "secret default/broken-tls: tls.key holds no private key; the default certificate is served";
+        if told.stdout.contains("BrokenCertificate") && told.stdout.contains(words) { Ok(()) } else { Err(told.stdout) }
+    });
+    assert!(world.client.get("broken.test", "/", "").is_err(), "only the default certificate is there");
+}
+
+/// Asks in one way, again and again, until it is told to stop; gives how often, and what failed.
+fn asking(
+    world: &World<'_>,
+    done: &Arc<AtomicBool>,
+    ask: impl Fn(&Client) -> Result<(), Failure> + Send + 'static,
+) -> thread::JoinHandle<(usize, Vec<String>)> {
+    let (client, done) = (Arc::clone(&world.client), Arc::clone(done));
+    thread::spawn(move || {
+        let (mut count, mut failed) = (0, Vec::new());
+        while !done.load(Ordering::SeqCst) {
+            count += 1;
+            failed.extend(ask(&client).err().map(|failure| failure.to_string()));
+            thread::sleep(Duration::from_millis(5));
+        }
+        (count, failed)
+    })
+}
+
+fn nothing_fails_while_pods_are_replaced(world: &World<'_>) {
+    let done = Arc::new(AtomicBool::new(false));
+    let expect = |right: bool, seen: String| if right { Ok(()) } else { Err(Failure::from(seen)) };
+    let clients = [
+        asking(world, &done, move |client| {
+            let (head, body) = client.get("web.test", "/", "")?;
+            expect(head.status() == 200, body)
+        }),
+        asking(world, &done, move |client| {
+            let (head, body) = client.get("web.test", "/", "an order")?;
+            expect(head.status() == 200 && body.ends_with("an order"), body)
+        }),
+        asking(world, &done, move |client| {
+            let answer = client.websocket("still there?")?;
+            expect(answer == "still there?", answer)
+        }),
+        asking(world, &done, move |client| {
+            let (message, status) = client.grpc(b"\0\0\0\0\x02hi")?;
+            expect(&message[..] == b"\0\0\0\0\x02hi" && status == "0", status)
+        }),
+    ];
+    let _ = world.cluster.kubectl(&["rollout", "restart", "deployment/echo"]).ok();
+    let _ = world.cluster.kubectl(&["rollout", "status", "deployment/echo", "--timeout=120s"]).ok();
+    // The last old pod leaves after the roll-out has been called done.
+    thread::sleep(Duration::from_secs(4));
+    done.store(true, Ordering::SeqCst);
+    for (kind, client) in ["GET", "POST", "websocket", "gRPC"].into_iter().zip(clients) {
+        let (count, failed) = client.join().expect("a client");
+        assert!(failed.is_empty(), "{} of {count} failed as {kind}: {:?}", failed.len(), failed.first());
+        assert!(count > 10, "{kind}: {count}");
+    }
+}
+
+fn the_addon_leaves_nothing_behind(world: &World<'_>) {
+    let _ = world.cluster.run("addons", &["disable", "ingress"]).ok();
+    let kinds = "daemonset,serviceaccount,role,rolebinding,clusterrole,clusterrolebinding,ingressclass";
+    let left = world.cluster.kubectl(&["get", kinds, "--all-namespaces", "-o", "name"]).ok();
+    assert!(!left.stdout.contains("ingress"), "{left:?}");
+    eventually("nobody at the node's port", || match world.client.plain("plain.test", "/api") {
+        Ok((head, body)) => Err(format!("{head:?} {body}")),
+        Err(_) => Ok(()),
+    });
+}

@@ -40,6 +40,8 @@ pub struct StartOptions {
     pub keep_context: bool,
     /// Addons to enable.
     pub addons: Vec<String>,
+    /// Manifests of the network that a new cluster's pods get, where it is not skiff's own.
+    pub pod_network: Option<String>,
     /// How long a new cluster is needed: `gc` deletes it after that.
     pub ttl: Option<Duration>,
     /// The process that a new cluster is for: `gc` deletes it when that is gone.

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::versions;
+
 /// The choices of `--cni`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cni {
@@ -15,10 +17,23 @@ pub enum Cni {
     Manifests(String),
 }
 
-/// Projects whose manifests skiff knows where to find.
+/// Projects that are known by their names.
 const KNOWN: [&str; 3] = ["flannel", "calico", "cilium"];
 
 impl Cni {
+    /// Where its manifests are: a file or a URL. `None` where there are none to apply, or where a project
+    /// publishes none.
+    #[must_use]
+    pub fn place(&self) -> Option<&str> {
+        match self {
+            Self::Bridge | Self::Disabled => None,
+            Self::Known(name) => {
+                versions::NETWORK_MANIFESTS.iter().find(|(project, _)| project == name).map(|(_, url)| *url)
+            }
+            Self::Manifests(place) => Some(place),
+        }
+    }
+
     /// Reads a word of the command line. Every other text names a file or a URL.
     #[must_use]
     pub fn parse(text: &str) -> Self {
@@ -57,6 +72,9 @@ mod tests {
         assert_eq!(Cni::parse("false"), Cni::Disabled);
         assert_eq!(Cni::parse("calico"), Cni::Known("calico"));
         assert_eq!(Cni::parse("./net.yaml"), Cni::Manifests("./net.yaml".to_owned()));
+        assert_eq!(Cni::parse("./net.yaml").place(), Some("./net.yaml"));
+        assert!(Cni::parse("flannel").place().is_some_and(|url| url.starts_with("https://")));
+        assert_eq!((Cni::parse("cilium").place(), Cni::parse("none").place()), (None, None));
         for cni in ["bridge", "none", "cilium", "https://example.test/net.yaml"] {
             assert_eq!(Cni::parse(cni).to_string(), cni);
         }

@@ -62,6 +62,13 @@ pub const IMAGE_TAGS: [ImageTags; 18] = [
     tags(37, 0, "v1.14.6", "3.7.0-0", "3.10.2"),
 ];
 
+/// Manifests of pod networks that others make, by project. Cilium publishes none: its chart has to be
+/// rendered.
+pub const NETWORK_MANIFESTS: [(&str, &str); 2] = [
+    ("flannel", "https://github.com/flannel-io/flannel/releases/download/v0.28.9/kube-flannel.yml"),
+    ("calico", "https://raw.githubusercontent.com/projectcalico/calico/v3.32.1/manifests/calico.yaml"),
+];
+
 const fn from_parts(major: u64, minor: u64, patch: u64) -> KubeVersion {
     KubeVersion::from_version(Version::new(major, minor, patch))
 }

@@ -1,12 +1,13 @@
 //! `skiff start`.
 
 mod dry_run;
+mod network;
 
 use std::{sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
 use skiff_cluster::{
-    ClusterError, Outcome, Preview, StartOptions, StartReport, StartRequest, WaitFor, preview, start, undo_start,
+    Before, ClusterError, Outcome, Preview, StartOptions, StartReport, StartRequest, WaitFor, preview, start, undo_start,
 };
 use skiff_config::{ClusterName, SpecFile};
 use skiff_drivers::{canonical, unknown};
@@ -138,7 +139,7 @@ impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
         let (dry_run, timings, keep) = (self.dry_run, self.timings && self.output == EventFormat::Text, self.keep);
         let source = self.source.clone();
-        let request = self.into_request(context)?;
+        let mut request = self.into_request(context)?;
         let preview = check(context, &request)?;
         if dry_run {
             let telling = async {
@@ -146,6 +147,10 @@ impl Args {
                 Ok(ExitCode::SUCCESS)
             };
             return context.interrupt.unless(telling).await;
+        }
+        if preview.before != Before::Cluster {
+            let network = async { network::manifests(&preview.spec.cni).await };
+            request.options.pod_network = context.interrupt.unless(network).await?;
         }
         let journal = Arc::new(context.journal(&context.cluster)?);
         let clock = Arc::new(Timings::new(Arc::clone(&journal) as Arc<dyn Reporter>));
@@ -198,6 +203,7 @@ impl Args {
                 addons: self.addons,
                 ttl: self.ttl,
                 owner: self.owner_pid,
+                pod_network: None,
             },
         })
     }

@@ -107,7 +107,11 @@ where
             self.log(config, printed)
         };
         let cidr = async { self.pod_cidr(fleet, member, api).await };
-        tokio::try_join!(finish, self.apply_parts(fleet, wanted, api), cidr)?;
+        let network = async {
+            let Some(manifests) = &self.options.pod_network else { return Ok(()) };
+            api.apply(manifests, fleet.patience(Some(member))).await.map_err(api_error)
+        };
+        tokio::try_join!(finish, self.apply_parts(fleet, wanted, api), cidr, network)?;
         Ok(())
     }
 

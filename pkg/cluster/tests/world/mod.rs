@@ -42,6 +42,7 @@ pub(crate) fn options() -> StartOptions {
         embed_certs: false,
         keep_context: false,
         addons: Vec::new(),
+        pod_network: None,
         ttl: None,
         owner: None,
     }

@@ -167,6 +167,7 @@ mod tests {
             addons: Vec::new(),
             ttl: None,
             owner: None,
+            pod_network: None,
         };
         let (name, defaults) = ("dev".parse().unwrap(), SpecFile::default());
         preview(&store, StartRequest { name, given: spec(Some("4g")), defaults, options }).unwrap()

@@ -19,7 +19,7 @@ const NO_NODE_PORT: &str = "No node port";
 #[derive(Debug, clap::Args)]
 #[command(visible_alias = "ls")]
 pub(super) struct Args {
-    /// Only the services of this namespace.
+    /// Only the services of this namespace; all of them if not given.
     #[arg(short, long, value_name = "NAMESPACE")]
     namespace: Option<String>,
     /// Format of the output.
@@ -50,10 +50,11 @@ struct Item {
 }
 
 impl Args {
-    pub(super) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
+    /// `namespace` is what was named before the word `list`.
+    pub(super) async fn run(self, context: &Context, namespace: Option<String>) -> Result<ExitCode, Failure> {
         let urls = Urls::new(&self.format, false)?;
         let host = context.host_of_cluster("skiff service list").await?;
-        let found = list_services(&host, &context.cluster, self.namespace.as_deref()).await?;
+        let found = list_services(&host, &context.cluster, self.namespace.or(namespace).as_deref()).await?;
         let items: Vec<Item> = found.iter().map(|found| item(found, &urls)).collect();
         match self.output {
             Format::Json => print(&json(&items)?)?,

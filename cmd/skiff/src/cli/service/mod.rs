@@ -24,16 +24,15 @@ use crate::{
 
 /// Opens services in the browser, or prints their URLs.
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
     #[command(subcommand)]
     action: Option<Action>,
     /// Names of the services.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
-    /// Namespace of the services.
-    #[arg(short, long, value_name = "NAMESPACE", default_value = "default")]
-    namespace: String,
+    /// Namespace of the services; `default` if not given.
+    #[arg(short, long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
     /// All services of the namespace.
     #[arg(long)]
     all: bool,
@@ -72,7 +71,7 @@ struct Row {
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
         if let Some(Action::List(list)) = self.action {
-            return context.interrupt.unless(list.run(context)).await;
+            return context.interrupt.unless(list.run(context, self.namespace)).await;
         }
         self.check()?;
         let urls = Urls::new(&self.format, self.https)?;
@@ -105,7 +104,7 @@ impl Args {
     async fn prepare(&self, context: &Context, urls: &Urls) -> Result<(Vec<Row>, Vec<Forward>), Failure> {
         let host = context.host_of_cluster("skiff service").await?;
         let query = ServiceQuery {
-            namespace: self.namespace.clone(),
+            namespace: self.namespace.clone().unwrap_or_else(|| "default".to_owned()),
             names: self.names.clone(),
             wait: self.wait,
             interval: self.interval,

@@ -71,7 +71,7 @@ fn query(names: &[&str]) -> ServiceQuery {
 
 fn service_error<T: std::fmt::Debug>(result: Result<T, ClusterError>) -> ServiceError {
     match result.unwrap_err() {
-        ClusterError::Service(error) => error,
+        ClusterError::Service(error) => *error,
         other => panic!("{other:?}"),
     }
 }
@@ -169,6 +169,14 @@ async fn a_port_that_is_taken_is_replaced_and_told() {
     let port = taken.local_addr().unwrap().port();
     set(&world, &[service("web", "LoadBalancer", port, None)]);
     let told = format!("(not {port}: another program listens there)");
+    with_tunnel(&world, async || eventually("another port", async || said(&world, &told)).await).await.unwrap();
+}
+
+#[tokio::test]
+async fn two_services_of_one_port_are_both_brought_here() {
+    let (world, port) = (far().await, free_port().await);
+    set(&world, &[service("a", "LoadBalancer", port, None), service("b", "LoadBalancer", port, None)]);
+    let told = format!("(not {port}: default/a is there)");
     with_tunnel(&world, async || eventually("another port", async || said(&world, &told)).await).await.unwrap();
 }
 

@@ -219,7 +219,10 @@ impl<A: ServiceApi + Api> Tunnel<A> {
 
     async fn listen(&self, wanted: &Wanted) -> Result<Forward, ClusterError> {
         let bound = bind(self.bind, wanted.port).await?;
-        let reason = bound.instead.as_ref().map(|error| format!(" (not {}: {})", wanted.port, why(error)));
+        let reason = bound.instead.as_ref().map(|error| match self.holder(wanted.port) {
+            Some(holder) => format!(" (not {}: {}/{} is there)", wanted.port, holder.namespace, holder.service),
+            None => format!(" (not {}: {})", wanted.port, why(error)),
+        });
         let target = Target {
             namespace: wanted.namespace.clone(),
             service: wanted.service.clone(),
@@ -228,6 +231,11 @@ impl<A: ServiceApi + Api> Tunnel<A> {
         let forward = Forward::serve(bound, target, self.api.clone(), Arc::clone(&self.reporter));
         self.reporter.info(&format!("{wanted} is at {}{}", forward.local, reason.unwrap_or_default()));
         Ok(forward)
+    }
+
+    /// What of this tunnel is at a port of the host.
+    fn holder(&self, port: u16) -> Option<&Wanted> {
+        self.open.iter().find(|(_, forward)| forward.local.port() == port).map(|(wanted, _)| wanted)
     }
 
     async fn write_addresses(&self, services: &[ServiceInfo], plan: &Plan) {

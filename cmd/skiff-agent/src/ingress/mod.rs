@@ -7,6 +7,7 @@ mod access_log;
 mod annotations;
 mod auth;
 mod compile;
+mod gateway;
 mod metrics;
 mod objects;
 mod place;
@@ -154,10 +155,11 @@ fn follow(args: &IngressArgs, client: kube::Client, shared: &Arc<Shared>, tasks:
     let (own_client, own_shared, own_state) = (client.clone(), Arc::clone(shared), Arc::clone(&state));
     tasks.spawn(async move { watch::run(own_client, &own_state, &own_shared.metrics).await });
     let own_shared = Arc::clone(shared);
-    tasks.spawn(async move { reload::run(&state, &own_shared, &told).await });
+    let own_state = Arc::clone(&state);
+    tasks.spawn(async move { reload::run(&own_state, &own_shared, &told).await });
     let (own_client, metrics) = (client.clone(), Arc::clone(&shared.metrics));
     let (own_outcome, own_here) = (outcome.clone(), here.clone());
-    tasks.spawn(async move { report::status(own_client, own_outcome, own_here, &metrics).await });
+    tasks.spawn(async move { report::status(own_client, &state, own_outcome, own_here, &metrics).await });
     let pod = args.pod_name.clone();
     tasks.spawn(report::problems(client.clone(), pod.clone(), outcome, here));
     match (pod, args.pod_namespace.clone(), fixed) {

@@ -10,6 +10,7 @@ use k8s_openapi::{ByteString, ClusterResourceScope, NamespaceResourceScope};
 use kube::{Resource, api::ObjectMeta};
 use serde::Deserialize;
 
+use super::gateway::objects::GatewayObjects;
 use crate::api::objects::{EndpointSlice, Service, view_of};
 
 /// Namespace and name of an object.
@@ -216,4 +217,6 @@ pub(crate) struct Objects {
     pub(crate) slices: HashMap<Id, EndpointSlice>,
     /// The secrets that may be certificates or passwords.
     pub(crate) secrets: HashMap<Id, Secret>,
+    /// What belongs to the Gateway API.
+    pub(crate) gateway: GatewayObjects,
 }

@@ -8,7 +8,8 @@ use std::{
 use tokio::sync::watch;
 
 use super::{
-    compile::{CertCache, compile},
+    compile::{CertCache, Compiled, compile},
+    gateway::status::Reports,
     objects::{Id, LoadBalancerAddress},
     problem::Problem,
     proxy::Shared,
@@ -25,6 +26,8 @@ pub(super) struct Outcome {
     pub(super) problems: Vec<Problem>,
     /// The ingresses that are served, and where they say they are reached.
     pub(super) served: Vec<(Id, Vec<LoadBalancerAddress>)>,
+    /// What is told about gateways and their routes.
+    pub(super) gateway: Reports,
 }
 
 /// Follows the state. Never returns.
@@ -42,13 +45,16 @@ pub(super) async fn run(state: &State, shared: &Shared, told: &watch::Sender<Arc
         }
         let started = Instant::now();
         let compiled = state.read(|objects| compile(objects, &mut certs));
-        let routes = compiled.table.len();
-        shared.replace(compiled.table);
+        let mut compiled = compiled;
+        let table = std::mem::take(&mut compiled.table);
+        let routes = table.len();
+        shared.replace(table);
         shared.metrics.reloads.add();
         let took = started.elapsed();
         tracing::debug!(routes, ?took, "routes in force");
         // With very many rules the work must not take all of the time.
         pause = GATHER.max(took * 3);
-        told.send_replace(Arc::new(Outcome { problems: compiled.problems, served: compiled.served }));
+        let Compiled { problems, served, gateway, .. } = compiled;
+        told.send_replace(Arc::new(Outcome { problems, served, gateway }));
     }
 }

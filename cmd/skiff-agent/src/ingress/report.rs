@@ -17,11 +17,13 @@ use tokio::sync::watch;
 
 use super::{
     compile::CONTROLLER,
+    gateway,
     metrics::IngressMetrics,
     objects::{Id, Ingress, LoadBalancerAddress},
     place::Place,
     problem::Problem,
     reload::Outcome,
+    state::State,
 };
 use crate::api::{Backoff, chain};
 
@@ -33,6 +35,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(500);
 /// Writes where ingresses are reached. Never returns.
 pub(super) async fn status(
     client: Client,
+    state: &State,
     mut outcome: watch::Receiver<Arc<Outcome>>,
     mut place: watch::Receiver<Place>,
     metrics: &IngressMetrics,
@@ -41,11 +44,11 @@ pub(super) async fn status(
     loop {
         let (served, here) = (Arc::clone(&outcome.borrow_and_update()), place.borrow_and_update().clone());
         let mut failed = false;
-        if let Some(addresses) = here.addresses.filter(|_| here.speaks) {
+        if let Some(addresses) = here.addresses.as_ref().filter(|_| here.speaks) {
             let wanted: Vec<LoadBalancerAddress> =
                 addresses.iter().map(|ip| LoadBalancerAddress { ip: Some(ip.to_string()), hostname: None }).collect();
             for (id, told) in served.served.iter().filter(|(_, told)| *told != wanted) {
-                if let Err(error) = write(&client, id, &addresses).await {
+                if let Err(error) = write(&client, id, addresses).await {
                     // Who is deleted meanwhile needs no status.
                     let gone = matches!(&error, kube::Error::Api(status) if status.code == 404);
                     failed |= !gone;
@@ -53,6 +56,10 @@ pub(super) async fn status(
                     tracing::warn!(ingress = %id, error = %chain(&error), ?told, "cannot write the status");
                 }
             }
+        }
+        if let Some(addresses) = here.addresses.as_ref().filter(|_| here.speaks) {
+            let changes = state.read(|objects| gateway::status::changes(objects, &served.gateway, addresses));
+            failed |= !gateway::status::write(&client, &changes, metrics).await;
         }
         let pause = if failed { backoff.next() } else { None };
         if !failed {

@@ -18,9 +18,11 @@ pub(super) enum Part {
     Services = 4,
     Slices = 8,
     Secrets = 16,
+    /// Filled as well when the server has no such kinds.
+    Gateway = 32,
 }
 
-const COMPLETE: u8 = 31;
+const COMPLETE: u8 = 63;
 
 /// The shared state.
 #[derive(Debug, Default)]

@@ -11,6 +11,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 
 use super::{
+    gateway,
     metrics::IngressMetrics,
     objects::{Id, Ingress, IngressClass, Objects, Secret},
     state::{Part, State},
@@ -29,7 +30,7 @@ const OTHER_SECRETS: &str = "type!=kubernetes.io/service-account-token,type!=hel
 const SECRET_KEYS: [&str; 3] = ["tls.crt", "tls.key", "auth"];
 
 /// A place for objects of one kind.
-trait Place<K> {
+pub(super) trait Place<K> {
     fn put(&mut self, id: Id, object: K);
     fn take(&mut self, id: &Id);
     fn replace(&mut self, all: Vec<(Id, K)>);
@@ -74,6 +75,7 @@ pub(super) async fn run(client: Client, state: &State, metrics: &IngressMetrics)
         everywhere::<Service, _>(&client, state, metrics, Part::Services, |objects| &mut objects.services),
         secrets(&client, state, metrics),
         slices(&client, state, metrics),
+        gateway::watch::run(&client, state, metrics),
     );
 }
 
@@ -91,6 +93,20 @@ async fn everywhere<K, P>(
         let config = watcher::Config::default().any_semantic();
         follow(Api::<K>::all(client.clone()), config, state, metrics, Some(part), Some, &place).await;
     }
+}
+
+/// Follows a kind that the server may not have. Returns when it has it no more.
+pub(super) async fn everything<K, P>(
+    client: &Client,
+    state: &State,
+    metrics: &IngressMetrics,
+    place: impl Fn(&mut Objects) -> &mut P,
+) where
+    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
+    P: Place<K>,
+{
+    let config = watcher::Config::default().any_semantic();
+    follow(Api::<K>::all(client.clone()), config, state, metrics, None, Some, &place).await;
 }
 
 async fn secrets(client: &Client, state: &State, metrics: &IngressMetrics) {

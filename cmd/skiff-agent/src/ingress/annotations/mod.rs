@@ -7,6 +7,8 @@ mod session;
 mod tests;
 mod values;
 
+pub(crate) use values::seconds;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     time::Duration,

@@ -17,7 +17,7 @@ pub(super) fn flag(text: &str) -> Result<bool, String> {
 }
 
 /// A number of seconds, with or without its unit.
-pub(super) fn seconds(text: &str) -> Result<Duration, String> {
+pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
     let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
     let number: u64 = number.parse().map_err(|_| "is no number of seconds".to_owned())?;
     let time = match unit {

@@ -21,8 +21,11 @@ const SERVICE_LABEL: &str = "kubernetes.io/service-name";
 pub(crate) struct Backends<'a> {
     objects: &'a Objects,
     slices: HashMap<Id, Vec<&'a EndpointSlice>>,
-    known: HashMap<(Id, PortKey, Option<Protocol>), Result<Arc<Upstream>, String>>,
+    known: HashMap<Question, Result<Arc<Upstream>, String>>,
 }
+
+/// A service, a port of it, and what to speak if that is laid down.
+type Question = (Id, PortKey, Option<Protocol>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum PortKey {

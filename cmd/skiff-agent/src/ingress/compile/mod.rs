@@ -12,6 +12,7 @@ pub(crate) use certs::CertCache;
 pub(crate) use class::CONTROLLER;
 
 use super::{
+    gateway::{self, status::Reports},
     objects::{Id, LoadBalancerAddress, Objects},
     problem::Problem,
     table::Table,
@@ -26,6 +27,8 @@ pub(crate) struct Compiled {
     pub(crate) problems: Vec<Problem>,
     /// The ingresses that are served, and where they say they are reached.
     pub(crate) served: Vec<(Id, Vec<LoadBalancerAddress>)>,
+    /// What is told about gateways and their routes.
+    pub(crate) gateway: Reports,
 }
 
 /// Makes the table.
@@ -33,6 +36,7 @@ pub(crate) fn compile(objects: &Objects, certs: &mut CertCache) -> Compiled {
     let mut backends = Backends::new(objects);
     let mut compiled = Compiled::default();
     ingress::compile(objects, &mut backends, certs, &mut compiled);
+    gateway::compile::compile(objects, &mut backends, certs, &mut compiled);
     certs.forget_unused();
     compiled.table.upstreams = backends.found();
     compiled.table.ingress.finish();

@@ -280,20 +280,16 @@ fn more_hosts_share_the_rules() {
 }
 
 #[test]
-fn a_thousand_ingresses_are_a_matter_of_milliseconds() {
+fn a_thousand_ingresses_are_all_found() {
     let mut yaml = service("a", &["10.0.0.1:80".parse().unwrap()]);
     for index in 0..1000 {
         yaml.push_str(&ingress(&format!("i{index}"), &[], &format!("h{index}.test"), &format!("/p{index}"), "a"));
     }
     let objects = objects(&yaml);
-    let started = std::time::Instant::now();
     let compiled = compile(&objects, &mut CertCache::default());
-    eprintln!("compiled in {:?}", started.elapsed());
-    let started = std::time::Instant::now();
     for index in 0..1000 {
         assert_eq!(goes(&compiled, &format!("h{index}.test"), &format!("/p{index}/x")), "a:80");
         assert_eq!(goes(&compiled, &format!("h{index}.test"), "/other"), "nowhere");
     }
-    eprintln!("looked up 2000 in {:?}", started.elapsed());
     assert_eq!(compiled.table.len(), 1000);
 }

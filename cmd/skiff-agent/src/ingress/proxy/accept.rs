@@ -73,6 +73,7 @@ impl Listeners {
     }
 
     /// Where it listens: plain HTTP first.
+    #[cfg(test)]
     pub(crate) fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
         Ok((self.http.local_addr()?, self.https.local_addr()?))
     }

@@ -33,7 +33,7 @@ const UNREST: Duration = Duration::from_secs(15);
 /// Why there is no answer.
 pub(super) enum Failure {
     /// No endpoint could be connected to; the request is as it was.
-    Unreachable(Request<RequestBody>),
+    Unreachable(Box<Request<RequestBody>>),
     /// The endpoint broke the connection.
     Broken,
     /// The endpoint did not answer in time.
@@ -86,10 +86,11 @@ fn repeatable(request: &Request<RequestBody>) -> bool {
 }
 
 /// How one try ended.
+#[expect(clippy::large_enum_variant, reason = "the large one is the usual one, and it stays on the stack")]
 enum Try {
     Answered(Response<Incoming>, Option<Lease>),
     /// The request is whole and can go elsewhere.
-    Again(Request<RequestBody>),
+    Again(Box<Request<RequestBody>>),
     Failed(Failure),
 }
 
@@ -124,10 +125,10 @@ pub(super) async fn forward(
         match endpoint(worker, key, &host, (patience, reuse), timeouts, request).await {
             Try::Answered(response, lease) => return Ok(Answer { response, lease, address }),
             Try::Failed(failure) => return Err(failure),
-            Try::Again(back) => request = back,
+            Try::Again(back) => request = *back,
         }
     }
-    Err(Failure::Unreachable(request))
+    Err(Failure::Unreachable(Box::new(request)))
 }
 
 /// Tries one endpoint: on a connection that is open, and if that fails on a new one.
@@ -143,7 +144,7 @@ async fn endpoint(
         match send(worker, key, sender, timeouts, request).await {
             Try::Again(back) => {
                 worker.shared.metrics.retries.add();
-                request = back;
+                request = *back;
             }
             done => return done,
         }
@@ -155,7 +156,7 @@ async fn endpoint(
             tracing::debug!(address = %key.address, error, "cannot connect to an endpoint");
             worker.shared.metrics.connects_failed.add();
             worker.pool.mark_dead(key.address);
-            return Try::Again(request);
+            return Try::Again(Box::new(request));
         }
     };
     send(worker, key, sender, timeouts, request).await
@@ -188,7 +189,7 @@ async fn send(worker: &Worker, key: Key, sender: Sender, timeouts: &Timeouts, re
         return Try::Failed(Failure::TooLarge);
     }
     match error.take_message().or_else(|| copy.map(Copy::request)) {
-        Some(request) => Try::Again(request),
+        Some(request) => Try::Again(Box::new(request)),
         None => {
             tracing::debug!(address = %key.address, error = %crate::api::chain(error.error()), "an endpoint broke off");
             Try::Failed(Failure::Broken)

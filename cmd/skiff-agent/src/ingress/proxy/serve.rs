@@ -9,7 +9,7 @@ use std::{
 };
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header, request::Parts, uri};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 
 use super::{
     Worker, answers,
@@ -229,7 +229,9 @@ impl Call<'_> {
             return answers::plain(split.missing, "the backend does not exist, see the events of its route");
         };
         trail.upstream = Some(Arc::clone(upstream));
-        let wanted = if head.version == Version::HTTP_11 { headers::wanted_upgrade(&head.headers) } else { None };
+        // Who sends a body first wants an answer to it first.
+        let may_upgrade = head.version == Version::HTTP_11 && body.is_end_stream();
+        let wanted = if may_upgrade { headers::wanted_upgrade(&head.headers) } else { None };
         let client = wanted.as_ref().and_then(|_| head.extensions.remove::<hyper::upgrade::OnUpgrade>());
         let sticky = policy.affinity.as_ref().map(|affinity| {
             choose::cookie(&head.headers, &affinity.cookie).and_then(|id| choose::endpoint_by_id(upstream, id))
@@ -340,11 +342,11 @@ impl Call<'_> {
         let deadline = tokio::time::Instant::now() + NEWS_TIME;
         loop {
             match forward::forward(self.worker, &upstream, first.take(), request, &policy.timeouts).await {
-                Err(Failure::Unreachable(back)) if !upstream.endpoints.is_empty() => request = back,
+                Err(Failure::Unreachable(back)) if !upstream.endpoints.is_empty() => request = *back,
                 done => return done,
             }
             if !matches!(tokio::time::timeout_at(deadline, news.changed()).await, Ok(Ok(()))) {
-                return Err(Failure::Unreachable(request));
+                return Err(Failure::Unreachable(Box::new(request)));
             }
             if let Some(newer) = shared.table.load().upstream(&upstream.name, upstream.protocol) {
                 upstream = newer;

@@ -8,7 +8,7 @@ mod paths;
 mod route;
 
 pub(crate) use certs::Certs;
-pub(crate) use conditions::Conditions;
+pub(crate) use conditions::{Conditions, Pattern};
 pub(crate) use hosts::{Depth, HostName, Hosts};
 pub(crate) use normal::normal_path;
 pub(crate) use paths::PathRule;

@@ -102,7 +102,8 @@ fn run(
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(|error| host(&error))?;
     let result = runtime.block_on(async {
         let interrupt = Interrupt::listen().map_err(|error| host(&error))?;
-        let context = Context { environment, settings, cluster, ui: Arc::clone(&ui), interrupt };
+        let machines = command.machine_wishes();
+        let context = Context { environment, settings, cluster, ui: Arc::clone(&ui), interrupt, machines };
         command.run(&context).await
     });
     ui.finish();

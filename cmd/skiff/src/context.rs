@@ -7,6 +7,7 @@ use std::{
 };
 
 use skiff_config::ClusterName;
+use skiff_drivers::MachineWishes;
 use skiff_report::{ExitCode, Reporter};
 use skiff_store::Store;
 
@@ -26,6 +27,8 @@ pub(crate) struct Context {
     pub(crate) ui: Arc<dyn Ui>,
     /// Ctrl-C.
     pub(crate) interrupt: Interrupt,
+    /// Wishes for virtual machines that this command makes.
+    pub(crate) machines: MachineWishes,
 }
 
 impl Context {

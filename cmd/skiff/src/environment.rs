@@ -26,6 +26,12 @@ pub(crate) struct Environment {
     pub(crate) docker_host: Option<String>,
     /// `$SKIFF_AGENT`, or `skiff-agent` beside this program: the agent that nodes run.
     pub(crate) agent: PathBuf,
+    /// `$SKIFF_HYPERKIT`: hyperkit, where it is not in one of its usual places.
+    pub(crate) hyperkit: Option<PathBuf>,
+    /// `$SKIFF_DHCP_LEASES`: the leases of the host's DHCP server, where they are not macOS' own.
+    pub(crate) leases: Option<PathBuf>,
+    /// This program.
+    pub(crate) program: PathBuf,
     /// `$SKIFF_LOG`: which parts of skiff log what, e.g. `skiff_ssh=debug`.
     pub(crate) log: Option<String>,
     /// What the environment says of proxies.
@@ -56,6 +62,9 @@ impl Environment {
             kubeconfig,
             docker_host: text("DOCKER_HOST"),
             agent: get("SKIFF_AGENT").map_or_else(|| beside_this_program("skiff-agent"), PathBuf::from),
+            hyperkit: get("SKIFF_HYPERKIT").map(PathBuf::from).map(absolute),
+            leases: get("SKIFF_DHCP_LEASES").map(PathBuf::from).map(absolute),
+            program: this_program(),
             log: text("SKIFF_LOG"),
             proxies: proxies(text),
             live: get("NO_COLOR").is_none() && get("CI").is_none() && get("TERM").is_none_or(|term| term != "dumb"),
@@ -68,10 +77,13 @@ fn absolute(path: PathBuf) -> PathBuf {
     std::path::absolute(&path).unwrap_or(path)
 }
 
-fn beside_this_program(name: &str) -> PathBuf {
+fn this_program() -> PathBuf {
     // A link to skiff leads to where skiff is.
-    let program = env::current_exe().and_then(std::fs::canonicalize).unwrap_or_default();
-    program.with_file_name(name)
+    env::current_exe().and_then(std::fs::canonicalize).unwrap_or_default()
+}
+
+fn beside_this_program(name: &str) -> PathBuf {
+    this_program().with_file_name(name)
 }
 
 fn both_are_terminals() -> bool {

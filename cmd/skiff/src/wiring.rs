@@ -3,17 +3,20 @@
 use std::{path::PathBuf, sync::Arc};
 
 use skiff_artifacts::{
-    Agent, AnySource, ArtifactError, ArtifactSource, DebianOptions, DebianSource, NodeImageOptions, NodeImageSpec,
-    NodeImageStore, Stamp, node_image_key,
+    Agent, AnySource, ArtifactError, ArtifactSource, DebianOptions, DebianSource, Digest, NodeImageOptions, NodeImageSpec,
+    NodeImageStore, Stamp, VmKitStore, node_image_key,
 };
 use skiff_cluster::{ClusterError, Host, ImageSource, KubeConnector};
-use skiff_config::KubeVersion;
+use skiff_config::{ClusterName, KubeVersion};
 use skiff_driver::NodeImage;
-use skiff_drivers::{AUTO, AnyDriver, Opened, Providers, open};
+use skiff_drivers::{AUTO, AnyDriver, Finding, MachineWishes, Opened, Providers, open, owner};
 use skiff_report::{ExitCode, Reporter};
 use skiff_ssh::SshConnector;
 
 use crate::{cli, context::Context, environment::Environment, failure::Failure};
+
+/// The verb that attends a machine of hyperkit's; only skiff itself calls it.
+pub(crate) const ATTEND: &str = "attend-machine";
 
 /// The host every command works with.
 pub(crate) type SkiffHost = Host<AnyDriver, SshConnector, KubeConnector>;
@@ -21,7 +24,23 @@ pub(crate) type SkiffHost = Host<AnyDriver, SshConnector, KubeConnector>;
 impl Context {
     /// The host with the driver the cluster runs on; `command` is what others are told who wait for it.
     pub(crate) async fn host(&self, command: &str) -> Result<SkiffHost, Failure> {
-        self.host_with(command, AUTO, Arc::clone(&self.ui) as Arc<dyn Reporter>).await
+        self.host_for(command, &self.cluster).await
+    }
+
+    /// The host with the driver that some cluster runs on.
+    pub(crate) async fn host_for(&self, command: &str, cluster: &ClusterName) -> Result<SkiffHost, Failure> {
+        let driver = match self.stored_driver(cluster)? {
+            Some(driver) => Some(driver),
+            // Machines that no file speaks of belong to a driver as well.
+            None => owner(&self.providers(), cluster).await.map(str::to_owned),
+        };
+        let reporter = Arc::clone(&self.ui) as Arc<dyn Reporter>;
+        self.host_on(command, driver.as_deref().unwrap_or(AUTO), reporter).await
+    }
+
+    fn stored_driver(&self, cluster: &ClusterName) -> Result<Option<String>, Failure> {
+        // A damaged profile is the use case's to tell; here it only means that nothing is known.
+        Ok(self.store()?.load(cluster).ok().flatten().and_then(|file| file.status.driver))
     }
 
     /// The host of a cluster that exists. Whether it does is asked before the driver: a name that is
@@ -39,9 +58,13 @@ impl Context {
         driver: &str,
         reporter: Arc<dyn Reporter>,
     ) -> Result<SkiffHost, Failure> {
-        // A damaged profile is the use case's to tell; here it only means that nothing is known.
-        let stored = self.store()?.load(&self.cluster).ok().flatten().and_then(|file| file.status.driver);
-        self.host_on(command, stored.as_deref().unwrap_or(driver), reporter).await
+        let stored = self.stored_driver(&self.cluster)?;
+        let told = Arc::clone(&reporter);
+        let (host, passed_over) = self.open(command, stored.as_deref().unwrap_or(driver), reporter).await?;
+        for finding in passed_over {
+            told.info(&format!("Passed over {finding}"));
+        }
+        Ok(host)
     }
 
     /// A host with a certain driver, for what is not about one cluster.
@@ -51,12 +74,19 @@ impl Context {
         driver: &str,
         reporter: Arc<dyn Reporter>,
     ) -> Result<SkiffHost, Failure> {
+        Ok(self.open(command, driver, reporter).await?.0)
+    }
+
+    /// The same with the drivers that `auto` would have preferred.
+    async fn open(
+        &self,
+        command: &str,
+        driver: &str,
+        reporter: Arc<dyn Reporter>,
+    ) -> Result<(SkiffHost, Vec<Finding>), Failure> {
         let store = self.store()?;
         let Opened { driver, capabilities, passed_over } = open(driver, &self.providers()).await?;
-        for finding in passed_over {
-            reporter.info(&format!("Passed over {finding}"));
-        }
-        Ok(Host {
+        let host = Host {
             driver,
             capabilities,
             connect: SshConnector,
@@ -66,13 +96,23 @@ impl Context {
             command: command.to_owned(),
             catalog: Arc::new(cli::catalog(self)?),
             reporter,
-        })
+        };
+        Ok((host, passed_over))
     }
 
     /// Where drivers find what they stand on.
     pub(crate) fn providers(&self) -> Providers {
-        let Environment { docker_host, home, cache, .. } = self.environment.clone();
-        Providers { docker_host, home, cache }
+        let Environment { docker_host, home, cache, hyperkit, leases, program, .. } = self.environment.clone();
+        let attendant = vec![program.into(), ATTEND.into()];
+        // Where no kernel can be had, the driver says so when it needs one.
+        let vm_kit = self.vm_kits(None).folder().unwrap_or_default();
+        let machines = self.machines.clone();
+        Providers { docker_host, home, cache, vm_kit, machines, hyperkit, leases, attendant }
+    }
+
+    /// Where virtual machines' kernels come from.
+    fn vm_kits(&self, mirror: Option<String>) -> VmKitStore {
+        VmKitStore::new(NodeImageOptions { cache: self.cache(), mirror, keyring: None })
     }
 
     /// Where Kubernetes comes from.
@@ -97,7 +137,8 @@ impl Context {
             )
         })?;
         let options = NodeImageOptions { cache: self.cache(), mirror: mirror.clone(), keyring: None };
-        Ok(Images { source: self.artifacts(choice, mirror), store: NodeImageStore::new(options), agent })
+        let kits = self.vm_kits(mirror.clone());
+        Ok(Images { source: self.artifacts(choice, mirror), store: NodeImageStore::new(options), agent, kits, kernel: false })
     }
 
     fn cache(&self) -> PathBuf {
@@ -119,9 +160,23 @@ pub(crate) struct Images {
     source: AnySource,
     store: NodeImageStore,
     agent: Agent,
+    kits: VmKitStore,
+    /// Images are for machines with a kernel of their own.
+    kernel: bool,
 }
 
 impl Images {
+    /// The images as a driver takes them in.
+    pub(crate) fn for_driver(self, driver: &AnyDriver) -> Self {
+        Self { kernel: driver.needs_kernel(), ..self }
+    }
+
+    fn image_key(&self, spec: &NodeImageSpec) -> Result<String, ArtifactError> {
+        let key = node_image_key(spec);
+        // A disk is made of both, and is another one when either is.
+        if self.kernel { Ok(Digest::of(format!("{key} {}", self.kits.key()?).as_bytes()).short(16).to_owned()) } else { Ok(key) }
+    }
+
     fn spec(&self, version: &KubeVersion) -> Result<NodeImageSpec, ArtifactError> {
         let artifacts = self.source.key(version)?;
         Ok(NodeImageSpec { version: version.clone(), artifacts, agent: self.agent.clone() })
@@ -142,7 +197,7 @@ impl ImageSource for Images {
     type Error = ArtifactError;
 
     async fn key(&self, version: &KubeVersion) -> Result<String, ArtifactError> {
-        Ok(node_image_key(&self.spec(version)?))
+        self.image_key(&self.spec(version)?)
     }
 
     async fn build(&self, version: &KubeVersion, reporter: &dyn Reporter) -> Result<NodeImage, ArtifactError> {
@@ -151,7 +206,10 @@ impl ImageSource for Images {
             Some(rootfs) => rootfs,
             None => self.store.build(&spec, &self.source.fetch(version, reporter).await?, reporter).await?,
         };
-        Ok(NodeImage { key: rootfs.key, rootfs: rootfs.tar, labels: rootfs.labels })
+        if self.kernel {
+            self.kits.build(reporter).await?;
+        }
+        Ok(NodeImage { key: self.image_key(&spec)?, rootfs: rootfs.tar, labels: rootfs.labels })
     }
 
     fn agent_image(&self) -> Result<String, ArtifactError> {

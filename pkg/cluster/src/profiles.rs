@@ -35,7 +35,8 @@ pub fn stored_profiles(store: &Store) -> Result<(Vec<ProfileReport>, Vec<Damaged
     Ok((good, damaged))
 }
 
-/// Every profile with its cluster's state, and those whose files are damaged.
+/// Every profile, those of the host's driver with their cluster's state, and those whose files are
+/// damaged.
 ///
 /// # Errors
 /// When the folder cannot be listed, or the driver does not answer.
@@ -52,6 +53,7 @@ where
     let (mut good, mut damaged) = (Vec::new(), Vec::new());
     for entry in entries {
         match entry.cluster {
+            Ok(file) if !runs_on(&file, host.driver.kind().as_str()) => good.push(report(file, None)),
             Ok(file) => {
                 let own: Vec<_> = machines.iter().filter(|node| node.cluster == file.metadata.name).cloned().collect();
                 match status_of(host, &file, &own).await {
@@ -63,6 +65,11 @@ where
         }
     }
     Ok((good, damaged))
+}
+
+/// Whether a cluster's machines are a driver's, as far as is known.
+fn runs_on(file: &ClusterFile, driver: &str) -> bool {
+    file.status.driver.as_deref().is_none_or(|stored| stored == driver)
 }
 
 fn damage(name: String, error: &impl Diagnose) -> DamagedProfile {

@@ -1,12 +1,15 @@
 //! What is done with a node.
 
+use std::{
+    fs,
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
 use skiff_config::{ClusterName, NodeName};
 use skiff_driver::{MachineState, NodeSpec};
 use skiff_store::Process;
 use skiff_vm::{Egress, Machine, PidFile, VmError, end, signal, wait_gone};
-use std::{fs, time::Duration};
-
-use rustix::process::Signal;
 use uuid::Uuid;
 
 use crate::{Error, HyperkitDriver, attend, process};
@@ -24,6 +27,9 @@ pub(crate) const OWN_PID: &str = "hyperkit.pid";
 /// How long an attendant may take to end.
 const ATTENDANT: Duration = Duration::from_secs(5);
 
+/// Time between two presses of the power button.
+const BUTTON: Duration = Duration::from_secs(3);
+
 /// How long a machine may take to end once it is killed.
 const KILLED: Duration = Duration::from_secs(10);
 
@@ -35,6 +41,7 @@ impl HyperkitDriver {
         let old = self.machines.find(&spec.cluster, &spec.name)?.map(|machine| machine.record.driver);
         self.machines
             .create(spec, Egress::Dhcp, |record| {
+                record.extra_disks = self.options.extra_disks;
                 record.driver = old.unwrap_or_default();
                 record.driver.entry(UUID.to_owned()).or_insert_with(|| Uuid::new_v4().to_string());
             })
@@ -99,7 +106,7 @@ impl HyperkitDriver {
                 signal(&process, Signal::KILL);
                 wait_gone(&process, KILLED).await
             } else {
-                end(&process, patience).await
+                power_off(&process, patience).await
             };
             if !ended {
                 return Err(VmError::NotEnding { node: node.clone(), pid: process.pid }.into());
@@ -125,6 +132,20 @@ impl HyperkitDriver {
         }
         Ok(())
     }
+}
+
+/// Presses the power button until the machine is off, then ends it the hard way. One press is not
+/// enough: a guest that is still booting does not see it.
+async fn power_off(process: &Process, patience: Duration) -> bool {
+    let end = Instant::now() + patience;
+    while Instant::now() < end {
+        signal(process, Signal::TERM);
+        if wait_gone(process, BUTTON).await {
+            return true;
+        }
+    }
+    signal(process, Signal::KILL);
+    wait_gone(process, KILLED).await
 }
 
 /// The file that names the attendant of a machine.

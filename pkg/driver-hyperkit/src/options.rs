@@ -22,6 +22,8 @@ pub struct Options {
     pub platform: Option<Platform>,
     /// The program that runs [`attend`](crate::attend()) on the folder it gets as its last argument.
     pub attendant: Vec<OsString>,
+    /// How many empty disks machines get that are made from now on.
+    pub extra_disks: u32,
     /// How long a machine may take to get its address.
     pub lease_patience: Duration,
     /// How long a machine may take to shut down.
@@ -39,6 +41,7 @@ impl Options {
             program: None,
             leases: LEASES.into(),
             platform: None,
+            extra_disks: 0,
             lease_patience: Duration::from_secs(120),
             stop_patience: Duration::from_secs(60),
         }

@@ -8,6 +8,8 @@ use skiff_driver::{
     NodeSpec, NodeStatus,
 };
 use skiff_driver_docker::DockerDriver;
+use skiff_driver_hyperkit::HyperkitDriver;
+use skiff_driver_qemu::QemuDriver;
 use skiff_report::{Diagnose, ExitCode, Reason, Reporter};
 use thiserror::Error;
 
@@ -17,6 +19,12 @@ pub enum DriverError {
     /// In Docker's.
     #[error(transparent)]
     Docker(#[from] skiff_driver_docker::Error),
+    /// In QEMU's.
+    #[error(transparent)]
+    Qemu(#[from] skiff_driver_qemu::Error),
+    /// In hyperkit's.
+    #[error(transparent)]
+    Hyperkit(#[from] skiff_driver_hyperkit::Error),
     /// The driver did not say in time how it is.
     #[error("the driver {kind} did not answer within {seconds} s")]
     Late {
@@ -25,26 +33,19 @@ pub enum DriverError {
         /// How long skiff waited.
         seconds: u64,
     },
-    /// This build does not have the driver.
-    #[error("the driver {kind} is not in this build yet")]
-    NotInThisBuild {
-        /// The driver.
-        kind: DriverKind,
-    },
 }
 
 impl Diagnose for DriverError {
     fn reason(&self) -> Reason {
         match self {
             Self::Docker(error) => error.reason(),
+            Self::Qemu(error) => error.reason(),
+            Self::Hyperkit(error) => error.reason(),
             Self::Late { .. } => Reason::new(
                 "DRV_NOT_HEALTHY",
                 ExitCode::PROVIDER_UNAVAILABLE,
                 "Look at the log of what the driver stands on, or choose another --driver.",
             ),
-            Self::NotInThisBuild { .. } => {
-                Reason::new("DRV_UNSUPPORTED", ExitCode::DRIVER_UNSUPPORTED, "Use --driver=docker.")
-            }
         }
     }
 }
@@ -54,6 +55,10 @@ impl Diagnose for DriverError {
 pub enum AnyDriver {
     /// Containers of a Docker Engine.
     Docker(DockerDriver),
+    /// Virtual machines of QEMU.
+    Qemu(QemuDriver),
+    /// Virtual machines of hyperkit.
+    Hyperkit(HyperkitDriver),
 }
 
 /// Calls a method of whichever driver it is.
@@ -61,8 +66,18 @@ macro_rules! each {
     ($self:ident, $driver:ident => $call:expr) => {
         match $self {
             AnyDriver::Docker($driver) => Ok($call.await?),
+            AnyDriver::Qemu($driver) => Ok($call.await?),
+            AnyDriver::Hyperkit($driver) => Ok($call.await?),
         }
     };
+}
+
+impl AnyDriver {
+    /// True if machines boot a kernel of their own, which has to be got beside the node image.
+    #[must_use]
+    pub fn needs_kernel(&self) -> bool {
+        self.kind() != DriverKind::Docker
+    }
 }
 
 impl Driver for AnyDriver {
@@ -71,6 +86,8 @@ impl Driver for AnyDriver {
     fn kind(&self) -> DriverKind {
         match self {
             Self::Docker(driver) => driver.kind(),
+            Self::Qemu(driver) => driver.kind(),
+            Self::Hyperkit(driver) => driver.kind(),
         }
     }
 

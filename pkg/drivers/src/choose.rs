@@ -1,6 +1,10 @@
 //! Which driver a cluster gets.
 
-use skiff_driver::Capabilities;
+use std::{collections::BTreeSet, time::Duration};
+
+use skiff_config::ClusterName;
+use skiff_driver::{Capabilities, Driver};
+use tokio::time::timeout;
 
 use crate::{
     AUTO, AnyDriver, Choice, Finding, Providers, SelectError, Verdict,
@@ -57,6 +61,34 @@ pub async fn open(name: &str, providers: &Providers) -> Result<Opened, SelectErr
     Ok(Opened { driver, capabilities: None, passed_over: Vec::new() })
 }
 
+/// How long a driver may take to tell whether a cluster is its own.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The driver that has machines of a cluster, by what the drivers tell; those that do not answer
+/// are left out.
+pub async fn owner(providers: &Providers, cluster: &ClusterName) -> Option<&'static str> {
+    for kind in ORDER {
+        let Ok(driver) = providers.connect(kind).await else { continue };
+        let listed = timeout(PATIENCE, driver.list(Some(cluster))).await;
+        if listed.is_ok_and(|nodes| nodes.is_ok_and(|nodes| !nodes.is_empty())) {
+            return Some(kind.as_str());
+        }
+    }
+    None
+}
+
+/// All clusters that have machines, whatever the driver; drivers that do not answer are left out.
+pub async fn clusters(providers: &Providers) -> BTreeSet<ClusterName> {
+    let mut clusters = BTreeSet::new();
+    for kind in ORDER {
+        let Ok(driver) = providers.connect(kind).await else { continue };
+        if let Ok(Ok(nodes)) = timeout(PATIENCE, driver.list(None)).await {
+            clusters.extend(nodes.into_iter().map(|node| node.cluster));
+        }
+    }
+    clusters
+}
+
 #[cfg(test)]
 mod tests {
     use skiff_driver::DriverKind;
@@ -80,6 +112,14 @@ mod tests {
     async fn opening_asks_no_more_than_whether_it_is_there() {
         let error = open("docker", &nowhere()).await.unwrap_err();
         assert!(matches!(error, SelectError::Unusable { kind: DriverKind::Docker, .. }), "{error}");
+    }
+
+    #[tokio::test]
+    async fn drivers_that_do_not_answer_own_nothing() {
+        let home = tempfile::tempdir().unwrap();
+        let providers = Providers { home: home.path().to_owned(), ..nowhere() };
+        assert_eq!(owner(&providers, &"dev".parse().unwrap()).await, None);
+        assert_eq!(clusters(&providers).await, BTreeSet::new());
     }
 
     #[tokio::test]

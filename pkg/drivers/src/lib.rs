@@ -12,8 +12,9 @@ mod providers;
 mod survey;
 
 pub use any::{AnyDriver, DriverError};
-pub use choose::{Opened, choose, open};
+pub use choose::{Opened, choose, clusters, open, owner};
 pub use error::SelectError;
 pub use names::{AUTO, canonical, unknown};
-pub use providers::Providers;
+pub use providers::{MachineWishes, Providers};
+pub use skiff_driver_hyperkit::attend;
 pub use survey::{Choice, Finding, Survey, Verdict, survey};

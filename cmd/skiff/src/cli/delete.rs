@@ -4,11 +4,11 @@ use std::{collections::BTreeSet, fs, io, path::Path, sync::Arc};
 
 use skiff_cluster::delete;
 use skiff_config::ClusterName;
-use skiff_driver::Driver;
+use skiff_drivers::clusters;
 use skiff_report::{ExitCode, Reporter};
 
 use super::EventFormat;
-use crate::{context::Context, failure::Failure, wiring::SkiffHost};
+use crate::{context::Context, failure::Failure};
 
 /// Deletes a cluster with all its data.
 #[derive(Debug, clap::Args)]
@@ -26,8 +26,7 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
-        let mut host = context.host("skiff delete").await?;
-        let all = if self.all || self.purge { every_cluster(&host).await? } else { BTreeSet::new() };
+        let all = if self.all || self.purge { every_cluster(context).await? } else { BTreeSet::new() };
         if self.purge && !self.all && all.len() > 1 {
             return Err(Failure::usage(
                 format!("there are {} clusters, and --purge deletes all of them", all.len()),
@@ -37,13 +36,13 @@ impl Args {
         let mut result = Ok(ExitCode::SUCCESS);
         if self.all || self.purge {
             for name in &all {
-                if let Err(failure) = delete_one(context, &mut host, name).await {
+                if let Err(failure) = delete_one(context, name).await {
                     result = context.first_failure(result, failure);
                 }
             }
             result.clone()?;
             context.ui.info("Successfully deleted all profiles");
-        } else if !delete_one(context, &mut host, &context.cluster).await? {
+        } else if !delete_one(context, &context.cluster).await? {
             context.ui.warn(&format!("there is no cluster \"{}\": nothing to delete", context.cluster));
         }
         if self.purge {
@@ -54,11 +53,13 @@ impl Args {
     }
 }
 
-/// Deletes a cluster; it is no longer the active one either. False if there was none.
-async fn delete_one(context: &Context, host: &mut SkiffHost, name: &ClusterName) -> Result<bool, Failure> {
+/// Deletes a cluster on the driver it runs on; it is no longer the active one either. False if there
+/// was none.
+async fn delete_one(context: &Context, name: &ClusterName) -> Result<bool, Failure> {
+    let mut host = context.host_for("skiff delete", name).await?;
     let journal = Arc::new(context.journal(name)?);
     host.reporter = Arc::clone(&journal) as Arc<dyn Reporter>;
-    let report = delete(host, name).await.map_err(Failure::from);
+    let report = delete(&host, name).await.map_err(Failure::from);
     let existed = report.inspect_err(|failure| journal.failure(failure))?.existed;
     if host.store.active_profile()?.as_deref() == Some(name.as_str()) {
         host.store.set_active_profile(None)?;
@@ -67,10 +68,9 @@ async fn delete_one(context: &Context, host: &mut SkiffHost, name: &ClusterName)
 }
 
 /// All clusters there are: by their files, and by the labels of their machines.
-async fn every_cluster(host: &SkiffHost) -> Result<BTreeSet<ClusterName>, Failure> {
-    let machines = host.driver.list(None).await?.into_iter().map(|node| node.cluster);
-    let files = host.store.list()?.into_iter().filter_map(|entry| entry.name.parse().ok());
-    Ok(machines.chain(files).collect())
+async fn every_cluster(context: &Context) -> Result<BTreeSet<ClusterName>, Failure> {
+    let files = context.store()?.list()?.into_iter().filter_map(|entry| entry.name.parse().ok());
+    Ok(clusters(&context.providers()).await.into_iter().chain(files).collect())
 }
 
 /// Where a dockerd that skiff's makefile started is remembered; it outlives every cluster.

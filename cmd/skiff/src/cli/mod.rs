@@ -1,6 +1,7 @@
 //! The command line: one file a verb.
 
 mod addons;
+mod attend;
 mod completion;
 mod config;
 mod delete;
@@ -11,6 +12,7 @@ mod gc;
 mod image;
 mod kubectl;
 mod logs;
+mod machine;
 mod node;
 mod node_image;
 mod output;
@@ -29,13 +31,14 @@ mod version;
 use std::ffi::OsString;
 
 use clap::{FromArgMatches, Parser, Subcommand};
+use skiff_drivers::MachineWishes;
 use skiff_report::ExitCode;
 
 pub(crate) use self::addons::catalog;
 pub(crate) use self::doctor::proxies;
 pub(crate) use self::output::{DataFormat, EventFormat};
 pub(crate) use self::tree::{check_setting, command, setting_keys, spec_defaults, verb_of};
-use crate::{context::Context, failure::Failure, settings::Settings, ui::Mode};
+use crate::{context::Context, failure::Failure, settings::Settings, ui::Mode, wiring::ATTEND};
 
 /// Local Kubernetes clusters in seconds.
 #[derive(Debug, Parser)]
@@ -103,6 +106,8 @@ pub(crate) enum Command {
     Config(config::Args),
     Completion(completion::Args),
     Version(version::Args),
+    #[command(name = ATTEND, hide = true)]
+    AttendMachine(attend::Args),
 }
 
 impl Cli {
@@ -134,6 +139,14 @@ impl Command {
         output == EventFormat::Json
     }
 
+    /// Wishes for the virtual machines that the command makes.
+    pub(crate) fn machine_wishes(&self) -> MachineWishes {
+        match self {
+            Self::Start(args) => args.machines.wishes(),
+            _ => MachineWishes::default(),
+        }
+    }
+
     /// Adds what else is wrong with the command to a failure, where it is known before it runs.
     pub(crate) fn with_problems(&self, failure: Failure, settings: &Settings) -> Failure {
         match self {
@@ -144,7 +157,7 @@ impl Command {
 
     /// True if the command is there to repair the settings, or has no use for them.
     pub(crate) fn works_without_settings(&self) -> bool {
-        matches!(self, Self::Completion(_) | Self::Config(_) | Self::Version(_))
+        matches!(self, Self::AttendMachine(_) | Self::Completion(_) | Self::Config(_) | Self::Version(_))
     }
 
     /// Runs the command. All but `start`, which undoes itself, are simply dropped by Ctrl-C.
@@ -178,6 +191,7 @@ impl Command {
             Self::Config(args) => args.run(context),
             Self::Completion(args) => args.run(),
             Self::Version(args) => args.run(),
+            Self::AttendMachine(args) => args.run().await,
         }
     }
 }

@@ -13,7 +13,7 @@ use skiff_config::{ClusterName, SpecFile};
 use skiff_drivers::{canonical, unknown};
 use skiff_report::{ExitCode, Reporter};
 
-use super::{EventFormat, spec::SpecArgs, spec_defaults};
+use super::{EventFormat, machine::MachineArgs, spec::SpecArgs, spec_defaults};
 use crate::{
     context::{Context, print_line},
     failure::Failure,
@@ -29,6 +29,8 @@ pub(crate) struct Args {
     spec: SpecArgs,
     #[command(flatten)]
     source: SourceArgs,
+    #[command(flatten)]
+    pub(super) machines: MachineArgs,
     /// Only get what a start needs.
     #[arg(long, help_heading = "Artifacts")]
     download_only: bool,
@@ -156,7 +158,7 @@ impl Args {
         let clock = Arc::new(Timings::new(Arc::clone(&journal) as Arc<dyn Reporter>));
         let connecting = context.host_with("skiff start", &preview.driver, Arc::clone(&clock) as Arc<dyn Reporter>);
         let host = context.interrupt.unless(connecting).await?;
-        let images = source.images(context)?;
+        let images = source.images(context)?.for_driver(&host.driver);
         let work = async { Ok(start(&host, &images, request).await?) };
         let report = tokio::select! {
             report = work => report,

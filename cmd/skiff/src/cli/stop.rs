@@ -55,18 +55,22 @@ impl Args {
         if let Some(delay) = self.schedule {
             return self.schedule(context, delay);
         }
-        let mut host = context.host("skiff stop").await?;
         let mut result = Ok(ExitCode::SUCCESS);
-        for name in self.names(context, &host.store)? {
-            let journal = Arc::new(context.journal(&name)?);
-            host.reporter = Arc::clone(&journal) as Arc<dyn Reporter>;
-            if let Err(error) = stop(&host, &name, self.keep_context_active).await {
-                let failure = Failure::from(error);
-                journal.failure(&failure);
+        for name in self.names(context, &context.store()?)? {
+            if let Err(failure) = self.stop_one(context, &name).await {
                 result = context.first_failure(result, failure);
             }
         }
         result
+    }
+
+    /// Stops a cluster on the driver it runs on.
+    async fn stop_one(&self, context: &Context, name: &ClusterName) -> Result<(), Failure> {
+        let mut host = context.host_for("skiff stop", name).await?;
+        let journal = Arc::new(context.journal(name)?);
+        host.reporter = Arc::clone(&journal) as Arc<dyn Reporter>;
+        let stopped = stop(&host, name, self.keep_context_active).await.map(drop).map_err(Failure::from);
+        stopped.inspect_err(|failure| journal.failure(failure))
     }
 
     /// The clusters it is about.

@@ -1,11 +1,14 @@
 //! `skiff profile list`.
 
-use std::collections::BTreeMap;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::Serialize;
 use skiff_cluster::{DamagedProfile, ProfileReport, profiles, stored_profiles};
 use skiff_kubeapi::kubeconfig;
-use skiff_report::ExitCode;
+use skiff_report::{ExitCode, Reporter};
 
 use crate::{
     cli::{output::json, status::status_name},
@@ -70,18 +73,32 @@ impl Args {
         Ok(ExitCode::SUCCESS)
     }
 
-    /// All profiles; without their state when nobody wants it, or the driver cannot be asked.
+    /// All profiles; without their state when nobody wants it, or their driver cannot be asked.
     async fn profiles(&self, context: &Context) -> Result<(Vec<ProfileReport>, Vec<DamagedProfile>), Failure> {
-        if self.light {
-            return Ok(stored_profiles(&context.store()?)?);
-        }
-        match context.host("skiff profile list").await {
-            Ok(host) => Ok(profiles(&host).await?),
-            Err(failure) => {
-                context.ui.warn(&format!("{}. {}", failure.full_message(), failure.advice));
-                Ok(stored_profiles(&context.store()?)?)
+        let (mut all, mut damaged) = stored_profiles(&context.store()?)?;
+        let known = all.iter().map(|profile| profile.driver.clone()).filter(|driver| !driver.is_empty());
+        let drivers: BTreeSet<String> = if self.light { BTreeSet::new() } else { known.collect() };
+        for driver in drivers {
+            let reporter = Arc::clone(&context.ui) as Arc<dyn Reporter>;
+            let asked = match context.host_on("skiff profile list", &driver, reporter).await {
+                Ok(host) => profiles(&host).await.map_err(Failure::from),
+                Err(failure) => Err(failure),
+            };
+            match asked {
+                Ok((reports, broken)) => {
+                    let told = reports.into_iter().filter(|report| report.status.is_some());
+                    for report in told {
+                        all.retain(|profile| profile.name != report.name);
+                        all.push(report);
+                    }
+                    damaged.extend(broken.into_iter().filter(|one| !damaged.iter().any(|known| known.name == one.name)).collect::<Vec<_>>());
+                }
+                Err(failure) => context.ui.warn(&format!("{}. {}", failure.full_message(), failure.advice)),
             }
         }
+        all.retain(|profile| !damaged.iter().any(|one| one.name == profile.name.as_str()));
+        all.sort_by(|one, other| one.name.cmp(&other.name));
+        Ok((all, damaged))
     }
 }
 

@@ -61,7 +61,7 @@ fn would_fail(context: &Context, failure: &Failure) {
 }
 
 async fn image(images: Result<Images, Failure>, driver: &AnyDriver, preview: &Preview) -> Result<Place, Failure> {
-    let (images, version) = (images?, &preview.spec.kubernetes_version);
+    let (images, version) = (images?.for_driver(driver), &preview.spec.kubernetes_version);
     let key = skiff_cluster::ImageSource::key(&images, version).await?;
     let taken_in = driver.list_images().await?.iter().any(|image| image.key == key);
     Ok(match taken_in {

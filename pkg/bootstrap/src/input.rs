@@ -53,8 +53,6 @@ pub struct ClusterConfig {
     pub ca_validity: Duration,
 }
 
-/// Three years, minikube's default of `--cert-expiration`.
-pub const DEFAULT_LEAF_VALIDITY: Duration = Duration::from_hours(26_280);
 /// Ten years, as kubeadm's.
 pub const DEFAULT_CA_VALIDITY: Duration = Duration::from_hours(87_600);
 
@@ -71,6 +69,7 @@ impl ClusterConfig {
                 detail: format!("`{}` is not an IPv4 network", setting.1),
             })?;
         }
+        let leaf_validity = spec.cert_expiration;
         Ok(Self {
             spec,
             endpoint,
@@ -79,7 +78,7 @@ impl ClusterConfig {
             control_planes: 1,
             coredns: false,
             patience: Duration::from_mins(4),
-            leaf_validity: DEFAULT_LEAF_VALIDITY,
+            leaf_validity,
             ca_validity: DEFAULT_CA_VALIDITY,
         })
     }

@@ -21,7 +21,7 @@ mod token;
 pub use entropy::random_bytes;
 pub use error::BootstrapError;
 pub use input::{
-    CgroupDriver, CgroupVersion, ClusterConfig, DEFAULT_CA_VALIDITY, DEFAULT_LEAF_VALIDITY, Endpoint, HostFacts,
+    CgroupDriver, CgroupVersion, ClusterConfig, DEFAULT_CA_VALIDITY, Endpoint, HostFacts,
     KubeletSettings, NodeConfig, Reserved, Role,
 };
 pub use node_files::{KUBEADM_CONFIG, NodeFile, node_files};

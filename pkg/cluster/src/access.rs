@@ -23,7 +23,14 @@ const CERTIFICATE: &str = "client.crt";
 /// Its key.
 const KEY: &str = "client.key";
 /// A certificate that ends sooner than this is issued anew at the next start.
-pub(crate) const RENEWAL_MARGIN: Duration = Duration::from_hours(30 * 24);
+const RENEWAL_MARGIN: Duration = Duration::from_hours(30 * 24);
+
+/// How long before their end certificates of a validity are issued anew: those that are good for a
+/// few days only are not renewed at each start.
+pub(crate) fn renewal_margin(validity: Duration) -> Duration {
+    RENEWAL_MARGIN.min(validity / 4)
+}
+
 
 /// Where the files lie that a kubeconfig may point to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,9 +58,10 @@ impl ClientFiles {
         now: SystemTime,
     ) -> Result<(), ClusterError> {
         let name = &config.spec.name;
+        let margin = renewal_margin(config.leaf_validity);
         let valid = |pem: String| {
             Certificate::parse(CERTIFICATE, &pem)
-                .is_ok_and(|certificate| !certificate.needs_renewal(now, RENEWAL_MARGIN))
+                .is_ok_and(|certificate| !certificate.needs_renewal(now, margin))
         };
         let key = read(store, name, KEY)?;
         if read(store, name, CERTIFICATE)?.is_some_and(valid) && key.is_some() && read(store, name, CA)?.is_some() {

@@ -61,6 +61,7 @@ pub use services::{
     Endpoint, Forward, Found, ServiceApi, ServiceError, ServiceQuery, TunnelOptions, Way, find_services, list_services,
     tunnel,
 };
+pub use start::{Change, Convergence, Impact, converge};
 pub use start::{Before, NewNode, NodeOutcome, Preview, add_node, preview, start, start_node, stop_node, undo_start};
 pub use status::status;
 pub use stop::stop;

@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    AddonWish, ApiServer, ClusterName, ClusterSpec, Cni, ExtraConfig, FeatureGate, KubeVersion, Label, Limit, NodeName,
-    PortMapping, Problem, parse_bytes,
+    AddonWish, ApiServer, ClusterName, ClusterSpec, Cni, Component, ExtraConfig, FeatureGate, KubeVersion, Label, Limit, NodeName,
+    PortMapping, Problem, parse_bytes, versions,
 };
 
 /// `apiVersion` of the file this build writes and reads.
@@ -131,6 +131,12 @@ pub struct SpecFile {
     /// `--node-labels`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_labels: Option<Vec<String>>,
+    /// `--cert-expiration`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cert_expiration: Option<String>,
+    /// `--etcd-unsafe-fsync`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub etcd_unsafe_fsync: Option<String>,
 }
 
 /// What skiff decided while making the cluster.
@@ -281,6 +287,8 @@ impl SpecFile {
             ha: self.ha.or(below.ha),
             cni: self.cni.or(below.cni),
             node_labels: self.node_labels.or(below.node_labels),
+            cert_expiration: self.cert_expiration.or(below.cert_expiration),
+            etcd_unsafe_fsync: self.etcd_unsafe_fsync.or(below.etcd_unsafe_fsync),
         }
     }
 
@@ -331,6 +339,18 @@ impl SpecFile {
             ports: read.all("ports", self.ports.as_deref(), str::parse::<PortMapping>),
             nodes: read.one("nodes", self.nodes.as_deref(), if ha { 3 } else { 1 }, number_of_nodes),
             ha,
+            cert_expiration: read.one(
+                "cert-expiration",
+                self.cert_expiration.as_deref(),
+                versions::CERT_EXPIRATION,
+                crate::lifetime,
+            ),
+            etcd_unsafe_fsync: read.one(
+                "etcd-unsafe-fsync",
+                self.etcd_unsafe_fsync.as_deref(),
+                false,
+                yes_or_no,
+            ),
             cni: read.one("cni", self.cni.as_deref(), Cni::Bridge, |text| Ok::<_, String>(Cni::parse(text))),
             node_labels: read
                 .all("node-labels", self.node_labels.as_deref(), str::parse::<Label>)
@@ -338,6 +358,7 @@ impl SpecFile {
                 .map(|Label { name, value }| (name, value))
                 .collect(),
         };
+        let spec = with_unsafe_fsync(spec);
         let mut problems = read.problems;
         // Defaults stand in for what could not be read; what they would break is not worth telling.
         let unread: Vec<&str> = problems.iter().map(|problem| problem.setting).collect();
@@ -369,6 +390,30 @@ impl SpecFile {
                 (key.as_str().unwrap_or_default().to_owned(), (show(Some(value)), show(theirs.get(key))))
             })
             .collect()
+    }
+}
+
+impl SpecFile {
+    /// The [`differences`](Self::differences) that make one: not those that say the same in other
+    /// words, or what is so by default.
+    #[must_use]
+    pub fn real_differences(&self, other: &Self) -> BTreeMap<String, (String, String)> {
+        let value = |file: &Self| serde_yaml::to_value(file).unwrap_or_default();
+        let (mine, theirs) = (value(self), value(other));
+        let meaning = |file: &Self| file.resolve(ClusterName::default()).ok();
+        let makes_one = |key: &String| {
+            let (Some(mine), Some(theirs)) = (mine.as_mapping(), theirs.as_mapping()) else { return true };
+            let mut changed = theirs.clone();
+            match mine.get(key) {
+                Some(value) => changed.insert(key.as_str().into(), value.clone()),
+                None => changed.remove(key),
+            };
+            let changed = serde_yaml::from_value::<Self>(serde_yaml::Value::Mapping(changed)).ok();
+            changed.is_none_or(|changed| meaning(&changed).is_none() || meaning(&changed) != meaning(other))
+        };
+        let mut differences = self.differences(other);
+        differences.retain(|key, _| makes_one(key));
+        differences
     }
 }
 
@@ -432,6 +477,15 @@ fn address(text: &str) -> Result<IpAddr, String> {
 
 fn port(text: &str) -> Result<u16, String> {
     text.parse().ok().filter(|port| *port != 0).ok_or_else(|| format!("`{text}` is not a port: use 1 to 65535"))
+}
+
+/// etcd has a flag for it, since 3.4.
+fn with_unsafe_fsync(mut spec: ClusterSpec) -> ClusterSpec {
+    if spec.etcd_unsafe_fsync {
+        let (key, value) = ("unsafe-no-fsync".to_owned(), "true".to_owned());
+        spec.extra_config.push(ExtraConfig { component: Component::Etcd, key, value });
+    }
+    spec
 }
 
 fn yes_or_no(text: &str) -> Result<bool, String> {

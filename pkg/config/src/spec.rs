@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     net::{IpAddr, Ipv4Addr},
+    time::Duration,
 };
 
 use ipnet::Ipv4Net;
@@ -75,6 +76,10 @@ pub struct ClusterSpec {
     pub cni: Cni,
     /// Labels of all nodes.
     pub node_labels: BTreeMap<String, String>,
+    /// How long certificates are good for that are issued from now on.
+    pub cert_expiration: Duration,
+    /// Whether etcd goes on without waiting for the disk: fast, and lost with the host.
+    pub etcd_unsafe_fsync: bool,
 }
 
 impl ClusterSpec {

@@ -3,6 +3,8 @@
 //! The tags are what each minor's `kubeadm config images list` prints for its first patch release;
 //! a build that is at hand is asked itself, this table serves planning and rendering.
 
+use std::time::Duration;
+
 use semver::Version;
 
 use crate::KubeVersion;
@@ -16,6 +18,9 @@ pub const OLDEST: KubeVersion = from_parts(1, 20, 0);
 
 /// The newest minor skiff knows.
 pub const NEWEST_MINOR: u64 = 37;
+
+/// How long certificates of nodes and users are good for: three years, as minikube's.
+pub const CERT_EXPIRATION: Duration = Duration::from_hours(26_280);
 
 /// The registry of Kubernetes' own images. The older `k8s.gcr.io`, the default of kubeadm before
 /// 1.25, is frozen.

@@ -2,6 +2,7 @@
 
 mod addons;
 mod attend;
+mod apply;
 mod completion;
 mod config;
 mod delete;
@@ -86,6 +87,8 @@ pub(crate) enum Command {
     #[command(visible_alias = "resume")]
     Unpause(pause::UnpauseArgs),
     Gc(gc::Args),
+    Apply(apply::Args),
+    Get(apply::GetArgs),
     Status(status::Args),
     Profile(profile::Args),
     Node(node::Args),
@@ -132,6 +135,7 @@ impl Command {
             Self::Start(args) => args.output,
             Self::Stop(args) => args.output,
             Self::Delete(args) => args.output,
+            Self::Apply(args) => args.output,
             Self::Pause(args) => args.output,
             Self::Unpause(args) => args.output,
             _ => EventFormat::Text,
@@ -169,6 +173,8 @@ impl Command {
             Self::Delete(args) => interrupt.unless(args.run(context)).await,
             Self::Pause(args) => interrupt.unless(args.run(context)).await,
             Self::Unpause(args) => interrupt.unless(args.run(context)).await,
+            Self::Apply(args) => args.run(context).await,
+            Self::Get(args) => args.run(context),
             Self::Gc(args) => interrupt.unless(args.run(context)).await,
             Self::Status(args) => interrupt.unless(args.run(context)).await,
             Self::Profile(args) => interrupt.unless(args.run(context)).await,

@@ -69,6 +69,13 @@ pub(crate) struct SpecArgs {
     /// Labels of all nodes, such as disk=fast.
     #[arg(long, value_name = "LABELS", value_delimiter = ',', help_heading = "Nodes")]
     node_labels: Option<Vec<String>>,
+    /// How long certificates are good for, such as 8760h; a start issues new ones before their end.
+    #[arg(long, value_name = "TIME", help_heading = "Cluster")]
+    cert_expiration: Option<String>,
+    /// Let etcd go on without waiting for the disk: faster, but a crash of this host may lose all data.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    #[arg(help_heading = "Cluster")]
+    etcd_unsafe_fsync: Option<String>,
     /// Network of pods: bridge, none, flannel, calico, cilium, or a file or URL of manifests.
     #[arg(long, value_name = "NETWORK", help_heading = "Network")]
     cni: Option<String>,
@@ -98,6 +105,8 @@ impl From<SpecArgs> for SpecFile {
             ha: args.ha,
             cni: args.cni,
             node_labels: args.node_labels,
+            cert_expiration: args.cert_expiration,
+            etcd_unsafe_fsync: args.etcd_unsafe_fsync,
         }
     }
 }
@@ -118,7 +127,7 @@ mod tests {
             .collect();
         let all = "driver kubernetesVersion cpus memory diskSize apiserverPort apiserverNames apiserverIps extraConfig \
                    featureGates serviceClusterIpRange podNetworkCidr dnsDomain subnet staticIp listenAddress ports \
-                   nodes ha cni nodeLabels";
+                   nodes ha cni nodeLabels certExpiration etcdUnsafeFsync";
         let fields: BTreeSet<String> = all.split_whitespace().map(str::to_lowercase).collect();
         assert_eq!(flags, fields);
     }

@@ -4,6 +4,7 @@
 //! that nobody could use yet is undone when its start fails.
 
 mod boot;
+mod converge;
 mod fleet;
 mod join;
 mod one;
@@ -23,6 +24,7 @@ use skiff_runner::Connect;
 
 pub(crate) use self::join::tell_control_planes;
 pub use self::one::{NodeOutcome, add_node, start_node, stop_node};
+pub use self::converge::{Change, Convergence, Impact, converge};
 pub use self::preview::{Before, Preview, preview};
 pub use self::records::NewNode;
 use self::{
@@ -73,6 +75,12 @@ where
         reporter.warn(&format!("--{setting} {wanted} is left out: the cluster was made with {kept}; {delete}."));
     }
 
+    if wanted.spec.etcd_unsafe_fsync {
+        reporter.warn(
+            "etcd does not wait for the disk (--etcd-unsafe-fsync): should this host crash or lose power, the cluster's \
+             data may be lost or damaged. A stop, and the end of a process, do no harm.",
+        );
+    }
     reporter.step(Step::SelectingDriver, &format!("Using the {} driver", host.driver.kind()));
     let capabilities = match host.capabilities {
         Some(known) => known,

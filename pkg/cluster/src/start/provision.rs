@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     ClusterError, ConnectApi, ImageSource,
-    access::RENEWAL_MARGIN,
+    access::renewal_margin,
     clock, delete,
     host::{driver_error, image_error},
     identity::{Identity, NodeIdentity},
@@ -182,7 +182,7 @@ pub(super) fn phase(name: &str, member: &Member) -> String {
 /// True if the certificates that a node was made with do not last much longer.
 fn expiring(record: &NodeRecord, created: Option<&String>, validity: Duration, now: SystemTime) -> bool {
     let made = record.made.as_ref().or(created).and_then(|text| clock::parse(text));
-    made.is_some_and(|made| made + validity.saturating_sub(RENEWAL_MARGIN) < now)
+    made.is_some_and(|made| made + validity.saturating_sub(renewal_margin(validity)) < now)
 }
 
 /// The node's limits in words.

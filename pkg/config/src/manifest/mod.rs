@@ -129,6 +129,8 @@ struct OwnSpec {
     ha: Option<Text>,
     cni: Option<Text>,
     node_labels: Option<Vec<Text>>,
+    cert_expiration: Option<Text>,
+    etcd_unsafe_fsync: Option<Text>,
 }
 
 impl Manifest {

@@ -100,7 +100,8 @@ impl Skiff {
             command.env_remove(name);
         }
         command
-            .args([verb, "-p", &Self::cluster()])
+            .args(verb.split(' '))
+            .args(["-p", &Self::cluster()])
             .env("SKIFF_HOME", self.folder.join("home"))
             .env("SKIFF_CACHE", &self.cache)
             .env("KUBECONFIG", self.folder.join("kubeconfig"))

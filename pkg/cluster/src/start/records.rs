@@ -60,7 +60,7 @@ where
         };
         // A machine that runs needs its image no more.
         let needed = |record: &&mut NodeRecord| {
-            self.targets.contain(&record.name) && !(running(record) && !record.image.is_empty())
+            self.targets.contain(&record.name) && (!running(record) || record.image.is_empty())
         };
         let mut records: Vec<_> = wanted.file.status.nodes.iter_mut().filter(needed).collect();
         if records.is_empty() {

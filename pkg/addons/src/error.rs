@@ -1,5 +1,7 @@
 //! What can go wrong with addons.
 
+use std::{io, path::PathBuf};
+
 use skiff_kubeapi::{KubeError, ObjectRef};
 use skiff_report::{Diagnose, ExitCode, Reason, chain};
 use thiserror::Error;
@@ -30,6 +32,44 @@ pub enum AddonError {
     Entries {
         /// Each with its file, and its line where that is known.
         problems: Vec<String>,
+    },
+    /// A catalog cannot be had.
+    #[error("catalog `{name}` cannot be read from {location}")]
+    CatalogRead {
+        /// Its name.
+        name: String,
+        /// Where it should come from.
+        location: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// skiff's own file about catalogs.
+    #[error("{}", path.display())]
+    CatalogFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: io::Error,
+    },
+    /// A catalog is not what was pinned.
+    #[error("catalog `{name}` has the sha256 {found}, not {wanted}")]
+    Hash {
+        /// Its name.
+        name: String,
+        /// What was pinned.
+        wanted: String,
+        /// What is there.
+        found: String,
+    },
+    /// A catalog from elsewhere without a pin.
+    #[error("{location} is not pinned")]
+    Unpinned {
+        /// The URL.
+        location: String,
+        /// What is there now.
+        found: String,
     },
     /// Settings that an addon does not take.
     #[error("{} of addon {addon} cannot be used\n{}", count(problems.len(), "setting"), lines(problems))]
@@ -140,6 +180,22 @@ impl Diagnose for AddonError {
                 Reason::new("MK_ADDON_ENABLE", ExitCode::PROGRAM_ERROR, retired.instead.clone())
             }
             Self::Entries { .. } => Reason::new("MK_ADDON_CATALOG", ExitCode::PROGRAM_CONFIG, "Correct the catalog."),
+            Self::CatalogRead { .. } => Reason::new(
+                "INET_ADDON_CATALOG",
+                ExitCode::INTERNET_ERROR,
+                "See that the folder or the server is there; catalogs that were added before are untouched.",
+            ),
+            Self::CatalogFile { .. } => Reason::new("HOST_ADDON_CATALOG", ExitCode::HOST_CONFIG, ""),
+            Self::Hash { .. } => Reason::new(
+                "INET_ADDON_CATALOG_HASH",
+                ExitCode::INTERNET_ERROR,
+                "Nothing of it is used. If the change is meant, look at it and pin the new sha256.",
+            ),
+            Self::Unpinned { found, .. } => Reason::new(
+                "MK_USAGE",
+                ExitCode::PROGRAM_USAGE,
+                format!("What is there now would be pinned by --sha256 {found}."),
+            ),
             Self::Settings { addon, .. } => Reason::new(
                 "MK_USAGE",
                 ExitCode::PROGRAM_USAGE,

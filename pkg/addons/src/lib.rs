@@ -14,7 +14,7 @@ mod objects;
 mod order;
 mod render;
 
-pub use catalog::{Catalog, Retired};
+pub use catalog::{Catalog, Retired, Source, Sources};
 pub use entry::{Addon, Image, Open, Reference, Value};
 pub use error::AddonError;
 pub use inventory::Inventory;

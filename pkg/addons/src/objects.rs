@@ -40,6 +40,16 @@ pub trait Objects: Send + Sync {
         patience: Duration,
     ) -> impl Future<Output = Result<(), KubeError>> + Send;
 
+    /// Has workloads make their pods anew. Other objects do not mind.
+    ///
+    /// # Errors
+    /// The first workload that is refused.
+    fn restart_workloads(
+        &self,
+        objects: &[ObjectRef],
+        patience: Duration,
+    ) -> impl Future<Output = Result<(), KubeError>> + Send;
+
     /// Objects as they are now, in the order asked for.
     ///
     /// # Errors
@@ -90,6 +100,10 @@ impl Objects for Client {
 
     async fn delete_objects(&self, objects: &[ObjectRef], patience: Duration) -> Result<(), KubeError> {
         Self::delete_objects(self, objects, patience).await
+    }
+
+    async fn restart_workloads(&self, objects: &[ObjectRef], patience: Duration) -> Result<(), KubeError> {
+        Self::restart_workloads(self, objects, patience).await
     }
 
     async fn find_objects(&self, objects: &[ObjectRef], patience: Duration) -> Result<Vec<Option<Value>>, KubeError> {

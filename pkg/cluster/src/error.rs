@@ -285,7 +285,7 @@ impl Diagnose for ClusterError {
             Self::Run(error) => error.reason(),
             Self::Addon(error) => error.reason(),
             Self::AddonPaused(name) => Reason::new(
-                "MK_ADDON_PAUSED",
+                "MK_ADDON_ENABLE_PAUSED",
                 ExitCode::PROGRAM_CONFLICT,
                 format!("`skiff unpause -p {name}` lets the cluster go on."),
             ),

@@ -3,12 +3,15 @@
 use std::{
     cmp::Reverse,
     sync::{Mutex, PoisonError},
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::LabelSelector};
-use kube::core::{Request, params::DeleteParams};
-use serde_json::Value;
+use kube::core::{
+    Request,
+    params::{DeleteParams, Patch, PatchParams},
+};
+use serde_json::{Value, json};
 
 use crate::{
     Cause, Client, FieldOwner, KubeError, Manifest, ObjectRef, Trouble,
@@ -120,6 +123,30 @@ impl Client {
                 self.until_gone(manifest, &format!("{}/{}", manifest.path(place), manifest.name), &deadline).await
             })
             .await?;
+        }
+        Ok(())
+    }
+
+    /// Has workloads make their pods anew, as `kubectl rollout restart` does. Other objects do not mind.
+    ///
+    /// # Errors
+    /// The first workload that is refused.
+    pub async fn restart_workloads(&self, objects: &[ObjectRef], patience: Duration) -> Result<(), KubeError> {
+        let deadline = Deadline::after(patience);
+        let seconds = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        let annotations = json!({ "skiff.dev/restarted": seconds.to_string() });
+        let patch = Patch::Merge(json!({ "spec": { "template": { "metadata": { "annotations": annotations } } } }));
+        // By another name: what is applied next must not take it back, which would restart them again.
+        let params = PatchParams { field_manager: Some("skiff-refresh".to_owned()), ..PatchParams::default() };
+        let workloads = objects.iter().map(|object| Manifest::new(object.clone(), Value::Null));
+        for workload in workloads.filter(|it| ["Deployment", "DaemonSet", "StatefulSet"].contains(&it.kind.as_str())) {
+            let Some(place) = workload.place() else { continue };
+            let request = Request::new(workload.path(&place)).patch(&workload.name, &params, &patch);
+            let sent = async {
+                self.send(request.map_err(|error| Trouble::Garbled { detail: error.to_string() })?).await.map(drop)
+            };
+            let refused = |source| KubeError::Refused { object: workload.title(), source };
+            deadline.limit(ONE_REQUEST, sent).await.map_err(refused)?;
         }
         Ok(())
     }

@@ -1,12 +1,17 @@
 //! All addons there are: those built in and those of catalogs that the user added.
 
+mod external;
+mod fetch;
 mod retired;
 
 use std::collections::BTreeMap;
 
 use skiff_config::AddonWish;
 
-pub use self::retired::Retired;
+pub use self::{
+    external::{Source, Sources},
+    retired::Retired,
+};
 use crate::{Addon, AddonError, entry};
 
 /// Every YAML file of `/addons`, by its path there.
@@ -21,6 +26,7 @@ const ALIKE: f64 = 0.8;
 pub struct Catalog {
     addons: BTreeMap<String, Addon>,
     retired: BTreeMap<String, Retired>,
+    broken: Vec<String>,
 }
 
 impl Catalog {
@@ -58,11 +64,7 @@ impl Catalog {
                 Err(wrong) => problems.extend(wrong),
             }
         }
-        if problems.is_empty() {
-            Ok(Self { addons, retired: BTreeMap::new() })
-        } else {
-            Err(AddonError::Entries { problems })
-        }
+        if problems.is_empty() { Ok(Self { addons, ..Self::default() }) } else { Err(AddonError::Entries { problems }) }
     }
 
     /// All addons, by name.
@@ -114,18 +116,37 @@ impl Catalog {
         found
     }
 
-    /// Adds the entries of another catalog. Those of names that are taken are returned, and left out.
-    pub(crate) fn add(&mut self, other: Self, name: &str) -> Vec<String> {
-        let mut taken = Vec::new();
+    /// Adds the catalogs that the user added. One that cannot be used keeps nobody from using the
+    /// others; [`broken`](Self::broken) tells.
+    pub fn add_sources(&mut self, sources: &Sources) {
+        let list = sources.list().unwrap_or_else(|error| {
+            self.broken.push(skiff_report::chain(&error));
+            Vec::new()
+        });
+        for source in list {
+            match sources.load(&source) {
+                Ok(other) => self.add(other, &source.name),
+                Err(error) => self.broken.push(skiff_report::chain(&error)),
+            }
+        }
+    }
+
+    /// What keeps catalogs from being used.
+    #[must_use]
+    pub fn broken(&self) -> &[String] {
+        &self.broken
+    }
+
+    /// Adds the entries of another catalog. Names that are taken stay what they are.
+    fn add(&mut self, other: Self, name: &str) {
         for (addon_name, mut addon) in other.addons {
             if self.addons.contains_key(&addon_name) {
-                taken.push(addon_name);
+                self.broken.push(format!("addon `{addon_name}` of catalog `{name}` is left out: there is one already"));
             } else {
                 addon.catalog = Some(name.to_owned());
                 self.addons.insert(addon_name, addon);
             }
         }
-        taken
     }
 }
 

@@ -77,7 +77,10 @@ impl<A: Objects> Manager<'_, A> {
         undo.force(kept).await?;
         undo.api.delete_objects(&new, undo.left()).await?;
         let objects = kept.iter().map(skiff_kubeapi::Manifest::object).collect();
-        undo.write(&Inventory { settled: true, objects, ..before.clone() }).await
+        undo.write(&Inventory { settled: true, objects, ..before.clone() }).await?;
+        // As it was means that it works as it did; where it did not, there is nothing to wait for.
+        let _ = undo.works(&rendered.ready, None).await;
+        Ok(())
     }
 }
 

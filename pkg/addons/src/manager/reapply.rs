@@ -21,12 +21,12 @@ impl Rendered {
 
 impl<A: Objects> Manager<'_, A> {
     /// Applies addons group after group, and takes out those of which there is an inventory and which are
-    /// not among them. What others have made of an object stays; it is returned. Does not wait until
+    /// not among them, nor among those to `keep` as they are. What others have made of an object stays; it is returned. Does not wait until
     /// anything works.
     ///
     /// # Errors
     /// The first addon that the cluster does not take.
-    pub async fn reapply(&self, groups: &[Vec<Rendered>]) -> Result<Vec<Left>, AddonError> {
+    pub async fn reapply(&self, groups: &[Vec<Rendered>], keep: &[String]) -> Result<Vec<Left>, AddonError> {
         let inventories = self.inventories().await?;
         let before = |name: &str| inventories.iter().find(|inventory| inventory.addon == name);
         let mut left = Vec::new();
@@ -39,7 +39,9 @@ impl<A: Objects> Manager<'_, A> {
                 left.extend(held?.into_iter().map(|held| Left { addon: rendered.name.clone(), held }));
             }
         }
-        let wanted = |name: &str| groups.iter().flatten().any(|rendered| rendered.name == name);
+        let wanted = |name: &str| {
+            keep.iter().any(|kept| kept == name) || groups.iter().flatten().any(|rendered| rendered.name == name)
+        };
         for gone in inventories.iter().filter(|inventory| !wanted(&inventory.addon)) {
             let _ = self.disable(&gone.addon, Some(gone)).await?;
         }
@@ -65,6 +67,16 @@ impl<A: Objects> Manager<'_, A> {
             self.write(&after).await?;
         }
         Ok(held)
+    }
+
+    /// Has an addon's pods made anew, and waits until it works.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub async fn refresh(&self, rendered: &Rendered) -> Result<(), AddonError> {
+        let restarted = self.api.restart_workloads(&rendered.list(), self.left()).await;
+        restarted.map_err(|source| AddonError::Api { addon: rendered.name.clone(), source })?;
+        self.wait(rendered, None).await
     }
 
     /// Waits until an addon works. What the cluster wrote before `since` does not count.

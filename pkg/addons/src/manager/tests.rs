@@ -146,7 +146,7 @@ async fn a_start_brings_all_and_finishes_what_was_cut_off() {
     api.remove("one");
     api.owned_by("two", "kubectl-edit");
     let manager = Manager::new(&api, PATIENCE);
-    let left = manager.reapply(&[vec![addon("a", &["one", "two"])], vec![addon("b", &["three"])]]).await.unwrap();
+    let left = manager.reapply(&[vec![addon("a", &["one", "two"])], vec![addon("b", &["three"])]], &[]).await.unwrap();
     assert_eq!(api.names(), ["one", "skiff-addon-a", "skiff-addon-b", "three", "two"]);
     assert_eq!((left.len(), left[0].held.object.name.as_str()), (1, "two"));
 }
@@ -159,7 +159,7 @@ async fn a_first_start_writes_what_later_ones_find() {
     let found = inventory(&api, "a").await.unwrap();
     assert!(found.settled && found.objects == wanted.list());
     let changes = api.changes();
-    let _ = Manager::new(&api, PATIENCE).reapply(&[vec![wanted]]).await.unwrap();
+    let _ = Manager::new(&api, PATIENCE).reapply(&[vec![wanted]], &[]).await.unwrap();
     assert_eq!(api.changes(), changes + 1, "an unchanged addon is applied and nothing else");
 }
 

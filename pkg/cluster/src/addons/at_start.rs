@@ -47,6 +47,8 @@ pub(crate) struct AtStart<'a> {
     groups: Vec<Vec<Rendered>>,
     /// Those that are waited for.
     asked: Vec<Rendered>,
+    /// Those that are wanted and cannot be rendered.
+    left_out: Vec<String>,
     reporter: &'a dyn Reporter,
 }
 
@@ -61,7 +63,7 @@ impl<'a> AtStart<'a> {
         reporter: &'a dyn Reporter,
     ) -> Self {
         let none = AddonWish::default();
-        let (mut groups, mut asked) = (Vec::new(), Vec::new());
+        let (mut groups, mut asked, mut left_out) = (Vec::new(), Vec::new(), Vec::new());
         for group in in_order(&catalog.enabled(&file.addons)) {
             let mut rendered_group = Vec::new();
             for addon in group {
@@ -73,17 +75,21 @@ impl<'a> AtStart<'a> {
                         }
                         rendered_group.push(rendered);
                     }
-                    Err(error) => reporter.warn(&format!("{}; it is left out", chain(&error))),
+                    Err(error) => {
+                        reporter.warn(&format!("{}; it is left as it is", chain(&error)));
+                        left_out.push(addon.name.clone());
+                    }
                 }
             }
             groups.push(rendered_group);
         }
         for name in file.addons.keys().filter(|name| catalog.is_enabled(name, &file.addons)) {
             if let Err(error) = catalog.find(name) {
-                reporter.warn(&format!("{error}; it was enabled, and is left out"));
+                reporter.warn(&format!("{error}; it was enabled, and is left as it is"));
+                left_out.push(name.clone());
             }
         }
-        Self { groups, asked, reporter }
+        Self { groups, asked, left_out, reporter }
     }
 
     /// True if there will be a pod with an ordinary pod's DNS settings.
@@ -101,7 +107,7 @@ impl<'a> AtStart<'a> {
     /// Applies all of them to a cluster that has some already, and takes out what is not among them. What
     /// cannot be done is told.
     pub(crate) async fn reapply<A: Objects>(&self, api: &A, patience: Duration) {
-        match Manager::new(api, patience).reapply(&self.groups).await {
+        match Manager::new(api, patience).reapply(&self.groups, &self.left_out).await {
             Ok(left) => left.iter().for_each(|left| self.reporter.warn(&left_alone(left))),
             Err(error) => self.reporter.warn(&chain(&error)),
         }

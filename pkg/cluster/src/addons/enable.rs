@@ -42,6 +42,13 @@ where
         let before = manager.inventories().await?;
         let addons: Vec<&Addon> = wanted.iter().map(|it| it.addon).collect();
         all_or_none(&manager, &in_order(&addons), &rendered, &before, request.force).await?;
+        // Those that were not there before have new pods anyway.
+        let old = |name: &String| before.iter().any(|inventory| inventory.addon == *name);
+        for name in request.names.iter().filter(|name| request.refresh && old(name)) {
+            if let Some(rendered) = rendered.get(name.as_str()) {
+                manager.refresh(rendered).await?;
+            }
+        }
     }
     let mut changed = Vec::new();
     for Wanted { addon, wish, .. } in wanted {

@@ -32,6 +32,8 @@ pub struct AddonRequest {
     pub registries: BTreeMap<String, String>,
     /// Take over what belongs to others.
     pub force: bool,
+    /// Make the pods of addons that are there already anew.
+    pub refresh: bool,
     /// How long to wait until they work.
     pub patience: Duration,
 }

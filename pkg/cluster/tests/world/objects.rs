@@ -25,6 +25,10 @@ impl Objects for FakeApi {
         Ok(())
     }
 
+    async fn restart_workloads(&self, _: &[ObjectRef], _: Duration) -> Result<(), KubeError> {
+        Ok(())
+    }
+
     async fn find_objects(&self, objects: &[ObjectRef], _: Duration) -> Result<Vec<Option<Value>>, KubeError> {
         let there = self.objects.lock().unwrap();
         let find = |wanted: &ObjectRef| there.iter().find(|it| it.object().is(wanted)).map(|it| it.body().clone());

@@ -12,7 +12,7 @@ use skiff_cluster::{configure_addon, list_addons};
 use skiff_config::AddonWish;
 use skiff_report::ExitCode;
 
-use super::{catalog, disable::unsupported, settings::SettingsArgs};
+use super::{catalog_in_words, disable::unsupported, settings::SettingsArgs};
 use crate::{
     context::{Context, print_line},
     failure::Failure,
@@ -41,7 +41,7 @@ pub(super) struct Args {
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
         let Self { name, settings, file, show, force } = self;
-        let catalog = catalog(context)?;
+        let catalog = catalog_in_words(context)?;
         let addon = catalog.find(&name).map_err(|error| unsupported(error.into()))?.clone();
         let listed = list_addons(&context.store()?, &catalog, &context.cluster)?;
         let wish = listed.into_iter().find(|it| it.addon.name == name).map(|it| it.wish).unwrap_or_default();

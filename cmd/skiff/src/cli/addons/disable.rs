@@ -38,7 +38,14 @@ impl Args {
         let report = disabled.map_err(|error| unsupported(error.into()))?;
         context.ui.finish();
         for name in report.changed {
-            print_line(&format!("The '{name}' addon is disabled"))?;
+            print_line(&if report.stored {
+                format!(
+                    "The '{name}' addon is disabled; what is left of it goes when cluster `{}` starts",
+                    context.cluster
+                )
+            } else {
+                format!("The '{name}' addon is disabled")
+            })?;
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -46,9 +53,9 @@ impl Args {
 
 /// What minikube calls an addon that it cannot take away because there is none.
 pub(super) fn unsupported(failure: Failure) -> Failure {
-    if failure.id == "MK_ADDON_ENABLE" {
-        Failure { id: "SVC_ADDON_UNSUPPORTED", exit: ExitCode(116), ..failure }
-    } else {
-        failure
+    match failure.id {
+        "MK_ADDON_ENABLE" => Failure { id: "SVC_ADDON_UNSUPPORTED", exit: ExitCode(116), ..failure },
+        "MK_ADDON_ENABLE_PAUSED" => Failure { id: "MK_ADDON_DISABLE_PAUSED", ..failure },
+        _ => failure,
     }
 }

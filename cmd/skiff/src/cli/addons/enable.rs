@@ -2,10 +2,10 @@
 
 use std::time::Instant;
 
-use skiff_cluster::enable_addons;
+use skiff_cluster::{AddonRequest, enable_addons};
 use skiff_report::ExitCode;
 
-use super::{catalog, settings::SettingsArgs};
+use super::{catalog_in_words, settings::SettingsArgs};
 use crate::{
     context::{Context, print_line},
     failure::Failure,
@@ -23,17 +23,20 @@ pub(super) struct Args {
     /// Take over objects and fields that belong to others.
     #[arg(long)]
     force: bool,
+    /// Make the pods of an addon that is enabled already anew.
+    #[arg(long)]
+    refresh: bool,
 }
 
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
         let begin = Instant::now();
-        let catalog = catalog(context)?;
+        let catalog = catalog_in_words(context)?;
         for name in &self.names {
             let _ = catalog.find(name)?;
         }
         let host = context.host_of_cluster("skiff addons enable").await?;
-        let request = self.settings.into_request(self.names, self.force);
+        let request = AddonRequest { refresh: self.refresh, ..self.settings.into_request(self.names, self.force) };
         let report = enable_addons(&host, &context.cluster, &request).await?;
         context.ui.finish();
         for name in report.changed {

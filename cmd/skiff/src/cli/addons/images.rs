@@ -4,7 +4,7 @@ use serde::Serialize;
 use skiff_cluster::list_addons;
 use skiff_report::ExitCode;
 
-use super::{catalog, disable::unsupported};
+use super::{catalog_in_words, disable::unsupported};
 use crate::{
     cli::output::json,
     context::{Context, print, print_line},
@@ -47,7 +47,7 @@ struct Row {
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode, Failure> {
-        let catalog = catalog(context)?;
+        let catalog = catalog_in_words(context)?;
         let addon = catalog.find(&self.name).map_err(|error| unsupported(error.into()))?;
         let listed = list_addons(&context.store()?, &catalog, &context.cluster)?;
         let wish = listed.into_iter().find(|listing| listing.addon.name == self.name).map(|listing| listing.wish);

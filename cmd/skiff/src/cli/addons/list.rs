@@ -6,7 +6,7 @@ use serde::Serialize;
 use skiff_cluster::{AddonListing, list_addons};
 use skiff_report::ExitCode;
 
-use super::catalog;
+use super::catalog_in_words;
 use crate::{
     cli::output::json,
     context::{Context, print, print_line},
@@ -36,7 +36,7 @@ enum Format {
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode, Failure> {
-        let addons = list_addons(&context.store()?, &catalog(context)?, &context.cluster)?;
+        let addons = list_addons(&context.store()?, &catalog_in_words(context)?, &context.cluster)?;
         match self.output {
             Format::Json => print(&json(&to_json(&addons, context.cluster.as_str()))?)?,
             Format::List => print_line(&to_table(&addons, context.cluster.as_str(), self.docs))?,

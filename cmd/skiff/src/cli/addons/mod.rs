@@ -1,5 +1,6 @@
 //! `skiff addons`.
 
+mod catalogs;
 mod configure;
 mod disable;
 mod enable;
@@ -31,6 +32,7 @@ enum Action {
     Configure(configure::Args),
     Images(images::Args),
     Open(open::Args),
+    Catalog(catalogs::Args),
     Status(status::Args),
 }
 
@@ -43,12 +45,24 @@ impl Args {
             Action::Configure(args) => args.run(context).await,
             Action::Images(args) => args.run(context),
             Action::Open(args) => args.run(context).await,
+            Action::Catalog(args) => args.run(context).await,
             Action::Status(args) => args.run(context).await,
         }
     }
 }
 
-/// All addons there are.
-pub(crate) fn catalog(_context: &Context) -> Result<Catalog, Failure> {
-    Ok(Catalog::built_in()?)
+/// All addons there are: those built in, and those of catalogs that the user added.
+pub(crate) fn catalog(context: &Context) -> Result<Catalog, Failure> {
+    let mut catalog = Catalog::built_in()?;
+    catalog.add_sources(&catalogs::sources(context)?);
+    Ok(catalog)
+}
+
+/// Likewise, and says what keeps a catalog from being used.
+fn catalog_in_words(context: &Context) -> Result<Catalog, Failure> {
+    let catalog = catalog(context)?;
+    for problem in catalog.broken() {
+        context.ui.warn(problem);
+    }
+    Ok(catalog)
 }

@@ -4,7 +4,7 @@ use clap::Parser as _;
 use skiff_cluster::{ClusterError, list_addons};
 use skiff_report::ExitCode;
 
-use super::{catalog, disable::unsupported};
+use super::{catalog_in_words, disable::unsupported};
 use crate::{cli::service, context::Context, failure::Failure};
 
 /// Opens what an addon shows in the browser, or prints its URL.
@@ -40,7 +40,7 @@ struct Service {
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
         let Self { name, url, https, format, wait, interval } = self;
-        let catalog = catalog(context)?;
+        let catalog = catalog_in_words(context)?;
         let addon = catalog.find(&name).map_err(|error| unsupported(error.into()))?;
         let listed = list_addons(&context.store()?, &catalog, &context.cluster)?;
         let enabled = listed.iter().find(|listing| listing.addon.name == name).and_then(|listing| listing.enabled);

@@ -39,6 +39,7 @@ impl SettingsArgs {
             images: map(self.images),
             registries: map(self.registries),
             force,
+            refresh: false,
             patience: self.wait_timeout,
         }
     }

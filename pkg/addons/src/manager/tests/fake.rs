@@ -140,6 +140,10 @@ impl Objects for FakeApi {
         Ok(())
     }
 
+    async fn restart_workloads(&self, _: &[ObjectRef], _: Duration) -> Result<(), KubeError> {
+        Ok(())
+    }
+
     async fn find_objects(&self, objects: &[ObjectRef], _: Duration) -> Result<Vec<Option<Value>>, KubeError> {
         let state = self.state();
         Ok(objects.iter().map(|it| state.objects.get(&it.name).map(|it| it.body().clone())).collect())

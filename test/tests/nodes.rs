@@ -1,6 +1,6 @@
 //! One cluster of three nodes: pods of different nodes, nodes that come, go, stop and are killed.
 
-use std::process::Command;
+use std::{path::Path, process::Command};
 
 use skiff_test::{Cluster, Finished, Sandbox, busybox_archive, check_all, eventually};
 
@@ -20,7 +20,8 @@ fn nodes_come_and_go_and_their_pods_find_each_other() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     let _ = cluster.run("start", &["--nodes", "3", "--memory", "3g", "--node-labels", "tested=yes"]).ok();
-    load_the_image(&cluster);
+    let archive = busybox_archive(sandbox.path(), IMAGE);
+    load(&cluster, &archive);
     cluster.apply(&MANIFESTS.replace("IMAGE", IMAGE));
     check_all(
         &cluster,
@@ -34,14 +35,13 @@ fn nodes_come_and_go_and_their_pods_find_each_other() {
     );
     a_killed_worker_comes_back(&cluster);
     a_node_is_stopped_and_started(&cluster);
-    a_node_is_added_and_deleted(&cluster);
+    a_node_is_added_and_deleted(&cluster, &archive);
     let _ = cluster.run("stop", &[]).ok();
     let _ = cluster.run("start", &[]).ok();
     pods_of_all_nodes_talk(&cluster, 3);
 }
 
-fn load_the_image(cluster: &Cluster<'_>) {
-    let archive = busybox_archive(cluster.sandbox().path(), IMAGE);
+fn load(cluster: &Cluster<'_>, archive: &Path) {
     let _ = cluster.run("image", &["load", &archive.to_string_lossy()]).ok();
 }
 
@@ -164,9 +164,9 @@ fn a_node_is_stopped_and_started(cluster: &Cluster<'_>) {
     let _ = cluster.run("node", &["start", "m03"]).ok().says("m03 is already running");
 }
 
-fn a_node_is_added_and_deleted(cluster: &Cluster<'_>) {
+fn a_node_is_added_and_deleted(cluster: &Cluster<'_>, archive: &Path) {
     let _ = cluster.run("node", &["add", "--labels", "new=yes"]).ok().says("Successfully added m04");
-    load_the_image(cluster);
+    load(cluster, archive);
     pods_of_all_nodes_talk(cluster, 4);
     let labelled = cluster.kubectl(&["get", "nodes", "-l", "new=yes", "-o", "name"]).ok();
     assert_eq!(labelled.text(), format!("node/{}", node(cluster, "m04")));

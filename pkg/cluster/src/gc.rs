@@ -52,7 +52,7 @@ pub async fn gc<D: Driver, C, K>(
     let mut report = GcReport::default();
     for cluster in candidates(host).await? {
         let garbage = |why: String| Garbage { cluster: cluster.clone(), why };
-        match judge(host, &cluster, now).await? {
+        match judge(host, &cluster, now, host.store.is_locked(&cluster)).await? {
             Verdict::InUse => {}
             Verdict::Unknown(why) => report.kept.push(garbage(why)),
             Verdict::Over(why) if dry_run => report.removed.push(garbage(why)),
@@ -64,7 +64,7 @@ pub async fn gc<D: Driver, C, K>(
                 let removed = async {
                     let _lock = lock?;
                     // Somebody may have come back to it before it was locked.
-                    if !matches!(judge(host, &cluster, now).await?, Verdict::Over(_)) {
+                    if !matches!(judge(host, &cluster, now, false).await?, Verdict::Over(_)) {
                         return Ok(false);
                     }
                     delete::remove(host, &cluster).await?;
@@ -101,10 +101,12 @@ async fn candidates<D: Driver, C, K>(host: &Host<D, C, K>) -> Result<BTreeSet<Cl
     Ok(machines.chain(profiles).collect())
 }
 
+/// `locked` if another skiff works on it.
 async fn judge<D: Driver, C, K>(
     host: &Host<D, C, K>,
     cluster: &ClusterName,
     now: SystemTime,
+    locked: bool,
 ) -> Result<Verdict, ClusterError> {
     match host.store.load(cluster) {
         Ok(Some(file)) => {
@@ -113,7 +115,7 @@ async fn judge<D: Driver, C, K>(
                 return Ok(Verdict::InUse);
             }
             let lease = Lease::load(&host.store, cluster)?;
-            Ok(stored(&file, &lease, host.store.is_locked(cluster), now))
+            Ok(stored(&file, &lease, locked, now))
         }
         Ok(None) => Ok(orphaned(&host.driver.list(Some(cluster)).await.map_err(driver_error)?, now)),
         Err(error) => Ok(Verdict::Unknown(format!("its profile is damaged: {error}"))),

@@ -29,6 +29,8 @@ use crate::api::{Backoff, chain};
 
 /// How long a problem must last: what is applied together is not there at the same moment.
 const LASTS: Duration = Duration::from_secs(2);
+/// How long the same status is not written again.
+const SAME_AGAIN: Duration = Duration::from_secs(10);
 /// How often problems that do not last yet are looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
@@ -41,6 +43,7 @@ pub(super) async fn status(
     metrics: &IngressMetrics,
 ) {
     let mut backoff = Backoff::default();
+    let mut last = (Vec::new(), Instant::now());
     loop {
         let (served, here) = (Arc::clone(&outcome.borrow_and_update()), place.borrow_and_update().clone());
         let mut failed = false;
@@ -59,7 +62,11 @@ pub(super) async fn status(
         }
         if let Some(addresses) = here.addresses.as_ref().filter(|_| here.speaks) {
             let changes = state.read(|objects| gateway::status::changes(objects, &served.gateway, addresses));
-            failed |= !gateway::status::write(&client, &changes, metrics).await;
+            // A server that keeps something else than what it was given must not be written to for ever.
+            if changes != last.0 || last.1.elapsed() > SAME_AGAIN {
+                failed |= !gateway::status::write(&client, &changes, metrics).await;
+                last = (if failed { Vec::new() } else { changes }, Instant::now());
+            }
         }
         let pause = if failed { backoff.next() } else { None };
         if !failed {

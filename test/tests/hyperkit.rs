@@ -7,6 +7,8 @@ use std::{
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
+    thread,
+    time::{Duration, Instant},
 };
 
 use skiff_config::{ClusterName, NodeName, Protocol};
@@ -41,6 +43,7 @@ impl Place {
             program: Some(program),
             leases: leases.clone(),
             platform: Some(Platform::intel_mac()),
+            lease_patience: Duration::from_secs(400),
             // The image is there: no kernel has to be found any more.
             ..Options::new(
                 sandbox.home().join("vm/hyperkit"),
@@ -101,12 +104,17 @@ impl Place {
         Finished::of(command.args(["-p", &self.ssh_port.to_string(), "root@127.0.0.1", words]))
     }
 
-    /// What the node answers once it answers.
+    /// What the node answers once it answers. An emulated machine on a busy host takes its time.
     fn answer(&self, words: &str) -> String {
-        eventually(words, || {
+        let end = Instant::now() + Duration::from_secs(400);
+        loop {
             let finished = self.ssh(words);
-            if finished.code == 0 { Ok(finished.text().to_owned()) } else { Err(format!("{finished:?}")) }
-        })
+            if finished.code == 0 {
+                return finished.text().to_owned();
+            }
+            assert!(Instant::now() < end, "no answer: {finished:?}");
+            thread::sleep(Duration::from_millis(500));
+        }
     }
 
     async fn state(&self) -> Option<MachineState> {
@@ -119,6 +127,15 @@ impl Place {
         let folder = self.sandbox.home().join("vm/hyperkit/nodes");
         let found = Finished::of(Command::new("pgrep").arg("-f").arg(folder));
         found.stdout.lines().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Place {
+    /// A test that failed leaves a machine running.
+    fn drop(&mut self) {
+        for process in self.processes() {
+            let _ = Finished::of(Command::new("kill").args(["-KILL", &process]));
+        }
     }
 }
 

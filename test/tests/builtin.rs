@@ -99,7 +99,7 @@ fn measurements_can_be_selected(world: &World<'_>) {
     });
     assert_eq!(names("fieldSelector=status.phase%3DFailed"), Vec::<String>::new());
     let path = format!("{METRICS}/pods?labelSelector=%3D%3D");
-    let _ = world.cluster.kubectl(&["get", "--raw", &path]).code(1).says("labelSelector");
+    let _ = world.cluster.kubectl(&["get", "--raw", &path]).code(1).says("found '=='");
 }
 
 fn a_busy_deployment_is_scaled(world: &World<'_>) {

@@ -65,7 +65,8 @@ impl Refusal {
 
 #[derive(Deserialize)]
 struct MetadataList {
-    items: Vec<Item>,
+    /// Null where there are none.
+    items: Option<Vec<Item>>,
 }
 
 #[derive(Deserialize)]
@@ -219,7 +220,7 @@ impl Server {
             return Ok(vec![item.metadata]);
         }
         let list: MetadataList = self.api.request(request).await.map_err(failed)?;
-        Ok(list.items.into_iter().map(|item| item.metadata).collect())
+        Ok(list.items.into_iter().flatten().map(|item| item.metadata).collect())
     }
 }
 

@@ -56,6 +56,13 @@ async fn a_selector_that_makes_no_sense_is_explained_by_who_knows() {
 }
 
 #[tokio::test]
+async fn a_selector_that_selects_nothing_is_answered_with_an_empty_list() {
+    let world = World::start().await;
+    let (code, pods) = world.proxied(&format!("{BASE}/pods?fieldSelector=status.phase%3DFailed")).await;
+    assert_eq!((code, &pods["items"]), (StatusCode::OK, &json!([])), "{pods}");
+}
+
+#[tokio::test]
 async fn others_need_a_token_that_may() {
     let world = World::start().await;
     let path = format!("{BASE}/nodes");

@@ -206,6 +206,8 @@ async fn answer(
         "/api/v1/pods" if uri.query().unwrap_or_default().contains("labelSelector=%3D%3D") => {
             (400, status(400, "unable to parse requirement"))
         }
+        // What API servers say of metadata where nothing is found.
+        "/api/v1/pods" if uri.query().unwrap_or_default().contains("fieldSelector") => (200, json!({"items": null})),
         "/api/v1/pods" | "/api/v1/namespaces/default/pods" => (200, json!({"items": [pod]})),
         "/api/v1/namespaces/default/pods/web" => (200, pod),
         "/apis/authentication.k8s.io/v1/tokenreviews" => {

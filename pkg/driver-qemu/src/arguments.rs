@@ -107,8 +107,6 @@ pub(crate) struct Start {
     /// One for commands, one for questions: each serves one client at a time.
     pub(crate) monitors: [PathBuf; 2],
     pub(crate) pid_file: PathBuf,
-    /// Wait for a command before the first instruction.
-    pub(crate) held: bool,
 }
 
 /// Where the nodes of one cluster meet: frames go to a multicast group on the host's loopback.
@@ -174,7 +172,6 @@ impl Start {
         add("pidfile", self.pid_file.display().to_string());
         let flags = ["-nodefaults", "-no-user-config", "-no-reboot", "-daemonize"];
         arguments.extend(flags.map(str::to_owned));
-        arguments.extend(self.held.then(|| "-S".to_owned()));
         Ok(arguments)
     }
 

@@ -26,6 +26,16 @@ use crate::{
 /// How long QEMU may take until a machine runs its first instruction.
 const START: Duration = Duration::from_secs(60);
 
+/// What a machine's initial RAM disk says at its end, and how its other lines begin.
+const UP: &str = "skiff: machine is up";
+const WORD: &str = "skiff: ";
+
+/// How long it is waited for. Whoever wants to talk to the machine has a time of his own after that.
+const BOOT: Duration = Duration::from_mins(3);
+
+/// How often the console is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// How long a machine may take to shut down; an emulated one is slow.
 const GRACE: Duration = Duration::from_secs(60);
 
@@ -107,21 +117,22 @@ impl QemuDriver {
         if self.process(&machine).is_some() {
             return self.thaw(&machine).await;
         }
-        self.launch(&mut machine, false, reporter).await
+        self.launch(&mut machine, reporter).await
     }
 
     /// Starts the process of a machine that is off.
-    pub(crate) async fn launch(&self, machine: &mut Machine, held: bool, reporter: &dyn Reporter) -> Result<(), Error> {
+    async fn launch(&self, machine: &mut Machine, reporter: &dyn Reporter) -> Result<(), Error> {
         let image = self.machines.ready(machine).await?;
         let program = self.program()?;
         let version = version::of(&program).await?;
         let probe = self.probe(&program, version.to_string(), image.kernel(), image.initrd())?;
         let accelerator = probe.choose(reporter).await;
-        let start = self.start_of(machine, &image, accelerator, held)?;
+        let start = self.start_of(machine, &image, accelerator)?;
         if let Some(path) = start.firmware.as_ref().filter(|path| !path.is_file()) {
             return Err(Error::FirmwareMissing { path: path.clone() });
         }
         put_aside(&machine.serial_log());
+        let read = console(machine).len();
         let arguments = start.arguments()?;
         let before = machine.record.started;
         // Should skiff be killed from here on, the machine may have run.
@@ -146,11 +157,35 @@ impl QemuDriver {
             machine.save()?;
             return Err(failure);
         }
-        // Adopts it: the process is noted with its start time.
-        self.process(machine).map(drop).ok_or_else(|| Error::NotStarting {
-            node: machine.record.name().unwrap_or_else(|_| ClusterName::default().node(0)),
-            detail: "it ended at once".to_owned(),
-        })
+        // Looking for the process notes it with its start time.
+        if self.process(machine).is_none() {
+            return Err(self.ended(machine, read));
+        }
+        self.wait_up(machine, read).await
+    }
+
+    /// Waits until a machine's own services begin to start; one that ends before says why.
+    async fn wait_up(&self, machine: &Machine, read: usize) -> Result<(), Error> {
+        let end = Instant::now() + BOOT;
+        while Instant::now() < end && !said(machine, read).contains(UP) {
+            if self.process(machine).is_none() {
+                return Err(self.ended(machine, read));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        Ok(())
+    }
+
+    /// Why a machine ended, as far as its console tells.
+    fn ended(&self, machine: &Machine, read: usize) -> Error {
+        let said = said(machine, read);
+        let words = said.lines().rev().find_map(|line| line.trim().split_once(WORD)).map(|(_, words)| words.to_owned());
+        let last = || said.lines().rev().find(|line| !line.trim().is_empty()).map(|line| line.trim().to_owned());
+        let detail = words.or_else(last).unwrap_or_else(|| "it ended at once".to_owned());
+        match machine.record.name() {
+            Ok(node) => Error::NotStarting { node, detail },
+            Err(error) => error.into(),
+        }
     }
 
     pub(crate) fn probe<'a>(
@@ -164,13 +199,7 @@ impl QemuDriver {
         Ok(Probe { program, version, arch: crate::arguments::Arch::host()?, kernel, initrd, file })
     }
 
-    fn start_of(
-        &self,
-        machine: &Machine,
-        image: &skiff_vm::Image,
-        accelerator: Accelerator,
-        held: bool,
-    ) -> Result<Start, Error> {
+    fn start_of(&self, machine: &Machine, image: &skiff_vm::Image, accelerator: Accelerator) -> Result<Start, Error> {
         let record = &machine.record;
         let layer = |name: &str, path: PathBuf| Disk { name: name.to_owned(), path, format: "qcow2" };
         let mut disks = vec![layer("root", machine.root_disk()), layer("data", machine.data_disk())];
@@ -194,7 +223,6 @@ impl QemuDriver {
             serial: machine.serial_log(),
             monitors: monitors(machine),
             pid_file: machine.file("qemu.pid"),
-            held,
         })
     }
 
@@ -276,6 +304,16 @@ impl QemuDriver {
         }
         Ok(())
     }
+}
+
+/// All that a machine has written to its console.
+fn console(machine: &Machine) -> Vec<u8> {
+    fs::read(machine.serial_log()).unwrap_or_default()
+}
+
+/// What it has written beyond what was there.
+fn said(machine: &Machine, read: usize) -> String {
+    String::from_utf8_lossy(console(machine).get(read..).unwrap_or_default()).into_owned()
 }
 
 /// Puts a large log aside; what is older goes.

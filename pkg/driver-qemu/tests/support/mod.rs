@@ -51,8 +51,13 @@ pub(crate) async fn subject() -> Subject<QemuDriver> {
     let kit = kit().await;
     let rootfs = folder.path().join("rootfs.tar");
     write_rootfs(&rootfs);
-    let driver = QemuDriver::new(QemuOptions::new(folder.path().join("qemu"), kit));
+    let driver = QemuDriver::new(options(folder.path(), &kit));
     Subject { driver, rootfs, folder }
+}
+
+/// A driver's settings, with everything below a folder of the test's.
+pub(crate) fn options(folder: &Path, kit: &Kit) -> QemuOptions {
+    QemuOptions::new(folder.join("qemu"), kit.clone())
 }
 
 /// The kernel of real machines.

@@ -1,0 +1,154 @@
+//! What the QEMU driver promises beyond the contract, against a real QEMU.
+
+mod support;
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use skiff_config::NodeName;
+use skiff_driver::{
+    Driver, MachineState, NodeSpec,
+    contract::{Trial, run},
+};
+use skiff_driver_qemu::QemuDriver;
+use skiff_report::{Diagnose, Silent};
+
+/// Longer than a machine takes to boot when it is emulated on a busy host.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+fn folder(trial: &Trial<QemuDriver>, node: &NodeName) -> PathBuf {
+    trial.folder.join("qemu/nodes").join(node.as_str())
+}
+
+/// What the machine has written to its console.
+fn console(trial: &Trial<QemuDriver>, node: &NodeName) -> String {
+    String::from_utf8_lossy(&fs::read(folder(trial, node).join("serial.log")).unwrap_or_default()).into_owned()
+}
+
+/// Waits until the machine's console shows a word for the `count`th time.
+async fn shows(trial: &Trial<QemuDriver>, node: &NodeName, word: &str, count: usize) {
+    let end = Instant::now() + PATIENCE;
+    while console(trial, node).matches(word).count() < count {
+        assert!(Instant::now() < end, "no `{word}` on the console:\n{}", console(trial, node));
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+/// The number of the process that a machine's pid file names.
+fn pid(trial: &Trial<QemuDriver>, node: &NodeName) -> String {
+    let text = fs::read_to_string(folder(trial, node).join("pid")).unwrap();
+    text.split(':').next().unwrap().to_owned()
+}
+
+fn kill(pid: &str) {
+    assert!(Command::new("kill").args(["-KILL", pid]).status().unwrap().success());
+}
+
+async fn until(trial: &Trial<QemuDriver>, spec: &NodeSpec, wanted: MachineState) {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        match trial.state(&spec.cluster, &spec.name).await {
+            Some(state) if state == wanted => return,
+            other => assert!(Instant::now() < end, "{other:?}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_machine_boots_shuts_down_when_asked_and_survives_being_killed() {
+    run(support::subject().await, async |trial: &Trial<QemuDriver>| {
+        let cluster = trial.cluster();
+        let spec = trial.node(&cluster, true).await;
+        shows(trial, &spec.name, "up\r\n", 1).await;
+        let begun = Instant::now();
+        trial.driver.stop(&cluster, &spec.name).await.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(30), "it was not asked but killed");
+        shows(trial, &spec.name, "Power down", 1).await;
+
+        // As the kernel does to a process when memory is short.
+        trial.driver.start(&cluster, &spec.name).await.unwrap();
+        shows(trial, &spec.name, "up\r\n", 2).await;
+        kill(&pid(trial, &spec.name));
+        until(trial, &spec, MachineState::Stopped).await;
+        trial.driver.start(&cluster, &spec.name).await.unwrap();
+        shows(trial, &spec.name, "up\r\n", 3).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_process_is_found_and_never_mistaken() {
+    run(support::subject().await, async |trial: &Trial<QemuDriver>| {
+        let cluster = trial.cluster();
+        let spec = trial.node(&cluster, true).await;
+        let file = folder(trial, &spec.name).join("pid");
+
+        // skiff was killed after it had started QEMU.
+        let noted = pid(trial, &spec.name);
+        fs::remove_file(&file).unwrap();
+        assert_eq!(trial.state(&cluster, &spec.name).await, Some(MachineState::Running));
+        assert_eq!(pid(trial, &spec.name), noted);
+
+        // Two skiffs at once: one machine.
+        let (one, two) = (trial.driver.start(&cluster, &spec.name), trial.driver.start(&cluster, &spec.name));
+        let (one, two) = tokio::join!(one, two);
+        one.and(two).unwrap();
+        assert_eq!(pid(trial, &spec.name), noted);
+
+        // Its number went to another process.
+        let text = fs::read_to_string(&file).unwrap();
+        kill(&noted);
+        until(trial, &spec, MachineState::Stopped).await;
+        let mut other = Command::new("sleep").arg("60").spawn().unwrap();
+        fs::write(&file, text.replacen(&noted, &other.id().to_string(), 1)).unwrap();
+        assert_eq!(trial.state(&cluster, &spec.name).await, Some(MachineState::Stopped));
+        trial.driver.stop(&cluster, &spec.name).await.unwrap();
+        assert!(other.try_wait().unwrap().is_none(), "somebody else's process is left alone");
+        trial.driver.start(&cluster, &spec.name).await.unwrap();
+        assert_eq!(trial.state(&cluster, &spec.name).await, Some(MachineState::Running));
+        other.kill().unwrap();
+        other.wait().unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_damaged_root_is_made_anew_and_damaged_data_is_told() {
+    run(support::subject().await, async |trial: &Trial<QemuDriver>| {
+        let cluster = trial.cluster();
+        let spec = trial.node(&cluster, true).await;
+        trial.driver.delete(&cluster, &spec.name, true).await.unwrap();
+        trial.driver.create(&spec, &Silent).await.unwrap();
+        trial.driver.start(&cluster, &spec.name).await.unwrap();
+        kill(&pid(trial, &spec.name));
+        until(trial, &spec, MachineState::Stopped).await;
+
+        let disks = folder(trial, &spec.name);
+        fs::write(disks.join("root.qcow2"), "nonsense").unwrap();
+        assert_eq!(trial.state(&cluster, &spec.name).await, Some(MachineState::Broken));
+        let error = trial.driver.start(&cluster, &spec.name).await.unwrap_err();
+        assert_eq!(error.reason().id, "GUEST_DISK_DAMAGED");
+        trial.driver.delete(&cluster, &spec.name, true).await.unwrap();
+        trial.driver.create(&spec, &Silent).await.unwrap();
+        assert_eq!(trial.state(&cluster, &spec.name).await, Some(MachineState::Created));
+
+        fs::write(disks.join("data.qcow2"), "nonsense").unwrap();
+        let error = trial.driver.start(&cluster, &spec.name).await.unwrap_err();
+        assert!(error.to_string().starts_with("the data disk of "), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_firmware_that_is_missing_is_named() {
+    let mut subject = support::subject().await;
+    let options = support::options(subject.folder.path(), &support::kit().await);
+    subject.driver = QemuDriver::new(skiff_driver_qemu::QemuOptions { firmware: Some("/absent.fd".into()), ..options });
+    let error = subject.driver.check().await.unwrap_err();
+    assert_eq!((error.reason().id, error.to_string().contains("/absent.fd")), ("PROVIDER_QEMU_FIRMWARE", true));
+}

@@ -3,8 +3,8 @@
 use std::{path::PathBuf, sync::Arc};
 
 use skiff_artifacts::{
-    Agent, AnySource, ArtifactError, ArtifactSource, DebianOptions, DebianSource, Digest, NodeImageOptions, NodeImageSpec,
-    NodeImageStore, Stamp, VmKitStore, node_image_key,
+    Agent, AnySource, ArtifactError, ArtifactSource, DebianOptions, DebianSource, Digest, NodeImageOptions,
+    NodeImageSpec, NodeImageStore, Stamp, VmKitStore, node_image_key,
 };
 use skiff_cluster::{ClusterError, Host, ImageSource, KubeConnector};
 use skiff_config::{ClusterName, KubeVersion};
@@ -138,7 +138,13 @@ impl Context {
         })?;
         let options = NodeImageOptions { cache: self.cache(), mirror: mirror.clone(), keyring: None };
         let kits = self.vm_kits(mirror.clone());
-        Ok(Images { source: self.artifacts(choice, mirror), store: NodeImageStore::new(options), agent, kits, kernel: false })
+        Ok(Images {
+            source: self.artifacts(choice, mirror),
+            store: NodeImageStore::new(options),
+            agent,
+            kits,
+            kernel: false,
+        })
     }
 
     fn cache(&self) -> PathBuf {
@@ -174,7 +180,11 @@ impl Images {
     fn image_key(&self, spec: &NodeImageSpec) -> Result<String, ArtifactError> {
         let key = node_image_key(spec);
         // A disk is made of both, and is another one when either is.
-        if self.kernel { Ok(Digest::of(format!("{key} {}", self.kits.key()?).as_bytes()).short(16).to_owned()) } else { Ok(key) }
+        if self.kernel {
+            Ok(Digest::of(format!("{key} {}", self.kits.key()?).as_bytes()).short(16).to_owned())
+        } else {
+            Ok(key)
+        }
     }
 
     fn spec(&self, version: &KubeVersion) -> Result<NodeImageSpec, ArtifactError> {

@@ -31,7 +31,6 @@ pub(crate) fn renewal_margin(validity: Duration) -> Duration {
     RENEWAL_MARGIN.min(validity / 4)
 }
 
-
 /// Where the files lie that a kubeconfig may point to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientFiles {
@@ -60,8 +59,7 @@ impl ClientFiles {
         let name = &config.spec.name;
         let margin = renewal_margin(config.leaf_validity);
         let valid = |pem: String| {
-            Certificate::parse(CERTIFICATE, &pem)
-                .is_ok_and(|certificate| !certificate.needs_renewal(now, margin))
+            Certificate::parse(CERTIFICATE, &pem).is_ok_and(|certificate| !certificate.needs_renewal(now, margin))
         };
         let key = read(store, name, KEY)?;
         if read(store, name, CERTIFICATE)?.is_some_and(valid) && key.is_some() && read(store, name, CA)?.is_some() {

@@ -61,8 +61,8 @@ pub use services::{
     Endpoint, Forward, Found, ServiceApi, ServiceError, ServiceQuery, TunnelOptions, Way, find_services, list_services,
     tunnel,
 };
-pub use start::{Change, Convergence, Impact, converge};
 pub use start::{Before, NewNode, NodeOutcome, Preview, add_node, preview, start, start_node, stop_node, undo_start};
+pub use start::{Change, Convergence, Impact, converge};
 pub use status::status;
 pub use stop::stop;
 pub use upgrade::{NoUpgrade, UpgradeNode, UpgradeStep, kubelet_skew, may_join, plan_upgrade};

@@ -228,7 +228,8 @@ async fn a_node_that_is_off_is_not_waited_for() {
 #[tokio::test]
 async fn a_control_plane_that_leaves_is_no_member_of_etcd_any_more() {
     let world = running(ha()).await;
-    let list = "a1, started, dev, https://10.77.0.2:2380, x, false\nb2, started, dev-m02, https://10.77.0.3:2380, x, false\n";
+    let list =
+        "a1, started, dev, https://10.77.0.2:2380, x, false\nb2, started, dev-m02, https://10.77.0.3:2380, x, false\n";
     world.host.connect.print(list);
     delete_node(&world.host, &name(), "m02", LEAVE).await.unwrap();
     assert_eq!(world.ran("member remove b2"), 1);

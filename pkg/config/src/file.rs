@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    AddonWish, ApiServer, ClusterName, ClusterSpec, Cni, Component, ExtraConfig, FeatureGate, KubeVersion, Label, Limit, NodeName,
-    PortMapping, Problem, parse_bytes, versions,
+    AddonWish, ApiServer, ClusterName, ClusterSpec, Cni, Component, ExtraConfig, FeatureGate, KubeVersion, Label,
+    Limit, NodeName, PortMapping, Problem, parse_bytes, versions,
 };
 
 /// `apiVersion` of the file this build writes and reads.
@@ -345,12 +345,7 @@ impl SpecFile {
                 versions::CERT_EXPIRATION,
                 crate::lifetime,
             ),
-            etcd_unsafe_fsync: read.one(
-                "etcd-unsafe-fsync",
-                self.etcd_unsafe_fsync.as_deref(),
-                false,
-                yes_or_no,
-            ),
+            etcd_unsafe_fsync: read.one("etcd-unsafe-fsync", self.etcd_unsafe_fsync.as_deref(), false, yes_or_no),
             cni: read.one("cni", self.cni.as_deref(), Cni::Bridge, |text| Ok::<_, String>(Cni::parse(text))),
             node_labels: read
                 .all("node-labels", self.node_labels.as_deref(), str::parse::<Label>)

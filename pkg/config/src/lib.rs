@@ -4,8 +4,8 @@
 //! [`ClusterSpec`], the form the rest of skiff works with; [`ClusterSpec::validate`] returns every
 //! problem at once. [`versions`] holds every pin of a version or an image.
 
-mod cni;
 mod addon;
+mod cni;
 mod extra_config;
 mod file;
 mod label;
@@ -20,8 +20,8 @@ mod validate;
 mod version;
 pub mod versions;
 
-pub use cni::Cni;
 pub use addon::AddonWish;
+pub use cni::Cni;
 pub use extra_config::{Component, ExtraConfig};
 pub use file::{ClusterFile, FileError, HostSize, Metadata, NodeRecord, Phase, SpecFile, Status};
 pub use label::{InvalidLabel, Label, Taint};

@@ -1,8 +1,8 @@
 //! The command line: one file a verb.
 
 mod addons;
-mod attend;
 mod apply;
+mod attend;
 mod completion;
 mod config;
 mod delete;

@@ -7,7 +7,8 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
 use skiff_cluster::{
-    Before, ClusterError, Outcome, Preview, StartOptions, StartReport, StartRequest, WaitFor, preview, start, undo_start,
+    Before, ClusterError, Outcome, Preview, StartOptions, StartReport, StartRequest, WaitFor, preview, start,
+    undo_start,
 };
 use skiff_config::{ClusterName, SpecFile};
 use skiff_drivers::{canonical, unknown};

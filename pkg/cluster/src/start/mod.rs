@@ -22,9 +22,9 @@ use skiff_kubeapi::Access;
 use skiff_report::Step;
 use skiff_runner::Connect;
 
+pub use self::converge::{Change, Convergence, Impact, converge};
 pub(crate) use self::join::tell_control_planes;
 pub use self::one::{NodeOutcome, add_node, start_node, stop_node};
-pub use self::converge::{Change, Convergence, Impact, converge};
 pub use self::preview::{Before, Preview, preview};
 pub use self::records::NewNode;
 use self::{

@@ -126,7 +126,8 @@ pub fn plan_upgrade(nodes: &[UpgradeNode], to: &KubeVersion) -> Result<Vec<Upgra
             return Err(NoUpgrade::Skew { node: name, version, server: newest });
         }
     }
-    let mut state: BTreeMap<&NodeName, KubeVersion> = nodes.iter().map(|node| (&node.name, node.version.clone())).collect();
+    let mut state: BTreeMap<&NodeName, KubeVersion> =
+        nodes.iter().map(|node| (&node.name, node.version.clone())).collect();
     let mut steps = Vec::new();
     for version in stops(&newest, to) {
         if state.values().all(|have| *have == version) {

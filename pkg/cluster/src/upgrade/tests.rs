@@ -96,7 +96,9 @@ fn a_patch_release_is_an_upgrade_without_notes() {
 #[test]
 fn what_goes_with_a_minor_is_told_before() {
     let steps = plan_upgrade(&[node("dev", true, "v1.24.17")], &version("v1.25.16")).unwrap();
-    assert!(steps.iter().any(|step| matches!(step, UpgradeStep::Note { text, .. } if text.contains("PodSecurityPolicy"))));
+    assert!(
+        steps.iter().any(|step| matches!(step, UpgradeStep::Note { text, .. } if text.contains("PodSecurityPolicy")))
+    );
 }
 
 #[test]

@@ -91,7 +91,12 @@ impl Args {
                         all.retain(|profile| profile.name != report.name);
                         all.push(report);
                     }
-                    damaged.extend(broken.into_iter().filter(|one| !damaged.iter().any(|known| known.name == one.name)).collect::<Vec<_>>());
+                    damaged.extend(
+                        broken
+                            .into_iter()
+                            .filter(|one| !damaged.iter().any(|known| known.name == one.name))
+                            .collect::<Vec<_>>(),
+                    );
                 }
                 Err(failure) => context.ui.warn(&format!("{}. {}", failure.full_message(), failure.advice)),
             }

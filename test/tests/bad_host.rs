@@ -19,7 +19,8 @@ fn without_docker_start_says_how_to_get_it() {
     let cluster = sandbox.cluster();
     let socket = format!("unix://{}/none.sock", sandbox.path().display());
     for verb in ["start", "delete"] {
-        let told = run(cluster.skiff(verb, &[]).env("DOCKER_HOST", &socket));
+        // Without a path there is no QEMU either, which would be taken instead.
+        let told = run(cluster.skiff(verb, &[]).env("DOCKER_HOST", &socket).env("PATH", ""));
         // Whether it is missing or only not running depends on what is installed here.
         assert!([63, 65].contains(&told.code), "{told:?}");
         let _ = told.says("PROVIDER_DOCKER_NOT_").says("none.sock").says("Hint: ");
@@ -42,7 +43,7 @@ fn a_user_without_rights_is_told_about_the_group() {
     let _ = fs::copy(binary(), &skiff).expect("a copy of skiff");
     fs::set_permissions(&skiff, open()).expect("a program");
     let mut start = Command::new("setpriv");
-    start.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&skiff).arg("start");
+    start.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(&skiff).args(["start", "--driver", "docker"]);
     start.env_remove("DOCKER_HOST").env("SKIFF_HOME", sandbox.home()).env("KUBECONFIG", sandbox.kubeconfig());
     let _ = run(&mut start).code(67).says("PROVIDER_DOCKER_NEWGRP").says("usermod -aG docker");
 }

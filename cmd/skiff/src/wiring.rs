@@ -9,7 +9,7 @@ use skiff_artifacts::{
 use skiff_cluster::{ClusterError, Host, ImageSource, KubeConnector};
 use skiff_config::{ClusterName, KubeVersion};
 use skiff_driver::NodeImage;
-use skiff_drivers::{AUTO, AnyDriver, Finding, MachineWishes, Opened, Providers, open, owner};
+use skiff_drivers::{AUTO, AnyDriver, Finding, Opened, Providers, open, owner};
 use skiff_report::{ExitCode, Reporter};
 use skiff_ssh::SshConnector;
 

@@ -158,7 +158,7 @@ pub enum ClusterError {
     Bootstrap(#[from] BootstrapError),
     /// Addons.
     #[error(transparent)]
-    Addon(#[from] AddonError),
+    Addon(Box<AddonError>),
     /// Addons cannot be changed while the cluster is frozen.
     #[error("the addons of cluster `{0}` cannot be changed while it is paused")]
     AddonPaused(ClusterName),
@@ -203,6 +203,12 @@ pub enum ClusterError {
 impl From<ServiceError> for ClusterError {
     fn from(error: ServiceError) -> Self {
         Self::Service(Box::new(error))
+    }
+}
+
+impl From<AddonError> for ClusterError {
+    fn from(error: AddonError) -> Self {
+        Self::Addon(Box::new(error))
     }
 }
 

@@ -25,7 +25,7 @@ fn without_docker_start_says_how_to_get_it() {
         assert!([63, 65].contains(&told.code), "{told:?}");
         let _ = told.says("PROVIDER_DOCKER_NOT_").says("none.sock").says("Hint: ");
     }
-    let told = run(cluster.skiff("start", &[]).env("DOCKER_HOST", "ssh://elsewhere")).code(66);
+    let told = run(cluster.skiff("start", &["--driver", "docker"]).env("DOCKER_HOST", "ssh://elsewhere")).code(66);
     let _ = told.says("DOCKER_HOST");
 }
 

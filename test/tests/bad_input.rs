@@ -38,7 +38,7 @@ const SETTINGS: &[Case] = &[
 /// Refused because of what this host is.
 const HOST: &[Case] = &[
     (&["--driver", "nope"], 55, "DRV_NOT_FOUND", "`nope`"),
-    (&["--driver", "qemu"], 56, "DRV_UNSUPPORTED", "--driver=docker"),
+    (&["--driver", "hyperkit"], 56, "DRV_UNSUPPORTED_OS", "--driver=docker"),
     (&["--memory", "90000g"], 23, "RSRC_INSUFFICIENT", "--memory 90000g"),
     (&["--cpus", "4000"], 29, "RSRC_INSUFFICIENT", "--cpus 4000"),
     (&["--kubernetes-version", "v1.20.99"], 106, "K8S_VERSION_UNAVAILABLE", "v1.20.99"),

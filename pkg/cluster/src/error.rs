@@ -234,12 +234,8 @@ impl Diagnose for ClusterError {
             Self::Export { .. } => {
                 Reason::new("HOST_FILE", ExitCode::HOST_ERROR, "Name another folder, or make room in this one.")
             }
-            Self::NoOwner(_) => {
-                Reason::new("MK_USAGE", ExitCode::PROGRAM_USAGE, "In a shell, --owner-pid $$ names the shell.")
-            }
-            Self::Namespace(_) => {
-                Reason::new("MK_USAGE", ExitCode::PROGRAM_USAGE, "`kubectl get namespaces` lists what there is.")
-            }
+            Self::NoOwner(_) => usage("In a shell, --owner-pid $$ names the shell."),
+            Self::Namespace(_) => usage("`kubectl get namespaces` lists what there is."),
             Self::NoSuchNode { .. } => {
                 Reason::new("GUEST_NODE_RETRIEVE", ExitCode::GUEST_NOT_FOUND, "`skiff status` lists the nodes.")
             }
@@ -248,38 +244,28 @@ impl Diagnose for ClusterError {
                 ExitCode::GUEST_ERROR,
                 format!("The cluster's ports and names lead to it. `skiff delete -p {cluster}` deletes the cluster."),
             ),
-            Self::NodeNameTaken { .. } => {
-                Reason::new("MK_USAGE", ExitCode::PROGRAM_USAGE, "Choose another name with -p.")
-            }
             Self::DriverMismatch { cluster, .. } => Reason::new(
                 "GUEST_DRIVER_MISMATCH",
                 ExitCode::GUEST_CONFLICT,
-                format!(
-                    "Leave --driver out, use another name with -p, or delete the cluster: `skiff delete -p {cluster}`."
-                ),
+                format!("Leave --driver out, take another name with -p, or `skiff delete -p {cluster}` first."),
             ),
             Self::VersionChange { current, wanted } => {
                 let id = if wanted < current { "K8S_DOWNGRADE_UNSUPPORTED" } else { "K8S_UPGRADE_UNSUPPORTED" };
                 let advice = "Leave --kubernetes-version out, or make another cluster with -p.";
                 Reason::new(id, ExitCode::CONTROL_PLANE_UNSUPPORTED, advice)
             }
-            Self::NameTaken { .. } => Reason::new("MK_USAGE", ExitCode::PROGRAM_USAGE, "Choose another name with -p."),
+            Self::NameTaken { .. } | Self::NodeNameTaken { .. } => usage("Choose another name with -p."),
             Self::Orphaned(name) => Reason::new(
                 "GUEST_NAME_CONFLICT",
                 ExitCode::GUEST_CONFLICT,
                 format!(
-                    "Use the SKIFF_HOME it was made with, or another name with -p. `skiff delete -p {name}` \
-                     removes it with its data."
+                    "Use its SKIFF_HOME, or another name with -p; `skiff delete -p {name}` deletes it with its data."
                 ),
             ),
-            Self::NoRoom { .. } => {
-                Reason::new("MK_USAGE", ExitCode::PROGRAM_USAGE, "Use a larger network: --subnet, --pod-network-cidr.")
+            Self::NoRoom { .. } => usage("Use a larger network: --subnet, --pod-network-cidr."),
+            Self::NoFreePort(_) => {
+                Reason::new("HOST_NO_FREE_PORT", ExitCode::NETWORK_CONFLICT, "Free some, or use --listen-address.")
             }
-            Self::NoFreePort(_) => Reason::new(
-                "HOST_NO_FREE_PORT",
-                ExitCode::NETWORK_CONFLICT,
-                "Free some ports, or use --listen-address.",
-            ),
             Self::TooLarge { setting, exit, .. } => Reason::new(
                 "RSRC_INSUFFICIENT_CONTAINER_RESOURCES",
                 *exit,
@@ -309,4 +295,9 @@ impl Diagnose for ClusterError {
             Self::Undo { first, .. } => first.reason(),
         }
     }
+}
+
+/// Something on the command line that cannot be.
+fn usage(advice: &'static str) -> Reason {
+    Reason::new("MK_USAGE", ExitCode::PROGRAM_USAGE, advice)
 }

@@ -4,7 +4,7 @@ mod external;
 mod fetch;
 mod retired;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, btree_map::Entry};
 
 use skiff_config::AddonWish;
 
@@ -139,12 +139,15 @@ impl Catalog {
 
     /// Adds the entries of another catalog. Names that are taken stay what they are.
     fn add(&mut self, other: Self, name: &str) {
-        for (addon_name, mut addon) in other.addons {
-            if self.addons.contains_key(&addon_name) {
-                self.broken.push(format!("addon `{addon_name}` of catalog `{name}` is left out: there is one already"));
-            } else {
-                addon.catalog = Some(name.to_owned());
-                self.addons.insert(addon_name, addon);
+        for (addon_name, addon) in other.addons {
+            match self.addons.entry(addon_name) {
+                Entry::Occupied(taken) => {
+                    let taken = taken.key();
+                    self.broken.push(format!("addon `{taken}` of catalog `{name}` is left out: there is one already"));
+                }
+                Entry::Vacant(free) => {
+                    free.insert(Addon { catalog: Some(name.to_owned()), ..addon });
+                }
             }
         }
     }

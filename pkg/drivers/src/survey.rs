@@ -90,10 +90,10 @@ impl Survey {
         }
     }
 
-    /// What [`choose`] would return, without looking again.
+    /// What [`choose`](crate::choose()) would return, without looking again.
     ///
     /// # Errors
-    /// As [`choose`].
+    /// As [`choose`](crate::choose()).
     pub fn choose(mut self, name: &str) -> Result<Choice, SelectError> {
         let kind = if name == AUTO { self.auto() } else { Some(names::parse(name)?) };
         let at = kind.and_then(|kind| self.findings.iter().position(|finding| finding.kind == kind));

@@ -1,0 +1,98 @@
+//! A cluster in a virtual machine: one, shared by all checks, since a machine that is emulated starts
+//! slowly.
+
+use std::{fs, path::PathBuf, process::Command};
+
+use skiff_test::{Cluster, Finished, Sandbox, busybox_archive, eventually};
+
+/// How long a start may take where machines are emulated and the host is busy.
+const PATIENCE: [&str; 2] = ["--wait-timeout", "10m"];
+
+fn start(cluster: &Cluster<'_>, flags: &[&str]) -> Finished {
+    cluster.run("start", &[&PATIENCE[..], flags].concat()).ok()
+}
+
+/// The folder of the cluster's machine.
+fn machine(sandbox: &Sandbox, cluster: &Cluster<'_>) -> PathBuf {
+    sandbox.home().join("vm/qemu/nodes").join(&cluster.name)
+}
+
+/// The number of QEMU's process.
+fn process(sandbox: &Sandbox, cluster: &Cluster<'_>) -> String {
+    let text = fs::read_to_string(machine(sandbox, cluster).join("pid")).expect("a pid file");
+    text.split(':').next().expect("a number").to_owned()
+}
+
+/// What a start must bring back: the data, the address, the node's own keys.
+fn identity(cluster: &Cluster<'_>) -> [String; 3] {
+    let mark = cluster.kubectl(&["get", "configmap", "mark", "-o", "jsonpath={.data.is}"]).ok();
+    let key = cluster.run("ssh", &["--", "cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub"]).ok();
+    [mark.text().to_owned(), cluster.run("ip", &[]).ok().text().to_owned(), key.text().to_owned()]
+}
+
+fn host_is(cluster: &Cluster<'_>, state: &str) {
+    eventually(&format!("host {state}"), || {
+        let status = cluster.run("status", &["--format", "{{.Host}}"]);
+        if status.text() == state { Ok(()) } else { Err(format!("{status:?}")) }
+    });
+}
+
+#[test]
+fn a_cluster_in_a_virtual_machine_does_what_one_in_a_container_does() {
+    let sandbox = Sandbox::new();
+    let cluster = sandbox.cluster();
+    let _ = start(&cluster, &["--driver", "qemu", "--memory", "3g", "--disk-size", "10g", "--extra-disks", "1"]);
+    let _ = cluster.kubectl(&["create", "configmap", "mark", "--from-literal=is=there"]).ok();
+    let before = identity(&cluster);
+    assert_eq!(before[0], "there");
+    works(&sandbox, &cluster);
+
+    // Frozen and thawed.
+    let _ = cluster.run("pause", &[]).ok();
+    host_is(&cluster, "Paused");
+    let _ = cluster.run("unpause", &[]).ok();
+    assert_eq!(identity(&cluster), before);
+
+    // QEMU killed, as by a host that loses power, and its number given to somebody else.
+    let (number, file) = (process(&sandbox, &cluster), machine(&sandbox, &cluster).join("pid"));
+    let stale = fs::read_to_string(&file).expect("the pid file");
+    let _ = Finished::of(Command::new("kill").args(["-KILL", &number])).ok();
+    host_is(&cluster, "Stopped");
+    fs::write(&file, stale.replacen(&number, &std::process::id().to_string(), 1)).expect("the pid file");
+    host_is(&cluster, "Stopped");
+    let _ = start(&cluster, &[]).says("is ready");
+    assert_eq!(identity(&cluster), before);
+
+    // Gone without a trace: the sandbox looks at the rest.
+    let number = process(&sandbox, &cluster);
+    let _ = cluster.run("delete", &[]).ok();
+    assert!(!machine(&sandbox, &cluster).exists());
+    eventually("the end of QEMU", || match fs::read_to_string(format!("/proc/{number}/stat")) {
+        // Whoever has inherited it has not asked for it yet.
+        Ok(stat) if !stat.contains(") Z ") => Err(stat),
+        _ => Ok(()),
+    });
+    let networks = fs::read_dir(sandbox.home().join("vm/qemu/networks")).expect("the folder of networks");
+    let left: Vec<_> = networks.flatten().filter(|entry| entry.path().extension().is_some()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+/// What every cluster can do.
+fn works(sandbox: &Sandbox, cluster: &Cluster<'_>) {
+    let node = cluster.run("ssh", &["--", "stat -f -c %T /sys/fs/cgroup; hostname; lsblk -bdno NAME,SIZE"]).ok();
+    let _ = node.says("cgroup2fs").says(&cluster.name);
+    let disks =
+        cluster.run("ssh", &["--", "cat /sys/block/vdb/size /sys/block/vdd/size; df -B1G --output=size /var"]).ok();
+    let sectors = |gib: u64| (gib << 21).to_string();
+    let _ = disks.says(&sectors(10)).says(&sectors(20));
+    let archive = busybox_archive(sandbox.path(), "test/busybox:vm");
+    let _ = cluster.run("image", &["load", &archive.display().to_string()]).ok();
+    let _ = cluster.run("image", &["ls"]).ok().says("test/busybox:vm");
+    let run = ["run", "greeter", "--image=test/busybox:vm", "--restart=Never", "--image-pull-policy=Never"];
+    let _ = cluster.kubectl(&[&run[..], &["--", "/bin/busybox", "echo", "hello"]].concat()).ok();
+    eventually("the pod's greeting", || {
+        let said = cluster.kubectl(&["logs", "greeter"]);
+        if said.stdout.contains("hello") { Ok(()) } else { Err(format!("{said:?}")) }
+    });
+    let _ = cluster.run("logs", &[]).ok().says(&cluster.name);
+}

@@ -16,7 +16,7 @@ pub use node::*;
 pub use trial::{Subject, Trial, run};
 
 /// Makes one `#[tokio::test]` for each behaviour of the contract. The argument is a future of a
-/// [`Subject`](crate::contract::Subject), evaluated anew in each test. The calling crate needs `tokio`.
+/// [`Subject`], evaluated anew in each test. The calling crate needs `tokio`.
 #[macro_export]
 macro_rules! driver_contract {
     ($subject:expr) => {

@@ -2,12 +2,12 @@
 
 use std::{
     io::{Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
     process::Command,
     time::Duration,
 };
 
-use skiff_test::{Check, Cluster, Finished, Sandbox, busybox_archive, check_all, eventually};
+use skiff_test::{Check, Cluster, Finished, Sandbox, busybox_archive, check_all, eventually, free_port};
 
 const MANIFESTS: &str = include_str!("builtin.yaml");
 const ADDONS: [&str; 3] = ["metrics-server", "registry", "ingress-dns"];
@@ -202,9 +202,4 @@ fn nothing_is_left(world: &World<'_>) {
         });
     }
     assert_eq!(world.cluster.kubectl(&["top", "nodes"]).code, 1);
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("the port").port()
 }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use skiff_test::{Cluster, Running, Sandbox, busybox_archive, eventually};
+use skiff_test::{Cluster, Running, Sandbox, busybox_archive, eventually, free_port};
 
 const IMAGE: &str = "skiff-test/busybox:1";
 const MANIFESTS: &str = include_str!("services.yaml");
@@ -197,9 +197,4 @@ fn ask_dns(server: SocketAddr) -> Result<(), String> {
     };
     let answer = exchange().map_err(|error| error.to_string())?;
     if answer.ends_with(&[10, 96, 0, 1]) { Ok(()) } else { Err(format!("{answer:?}")) }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("the port").port()
 }

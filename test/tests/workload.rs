@@ -3,12 +3,12 @@
 use std::{
     fs,
     io::{Read as _, Write as _},
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{Ipv4Addr, SocketAddr, TcpStream},
     process::Command,
     time::Duration,
 };
 
-use skiff_test::{Check, Cluster, Finished, Running, Sandbox, busybox_archive, check_all, eventually};
+use skiff_test::{Check, Cluster, Finished, Running, Sandbox, busybox_archive, check_all, eventually, free_port};
 
 const IMAGE: &str = "skiff-test/busybox:1";
 const MANIFESTS: &str = include_str!("workload.yaml");
@@ -288,9 +288,4 @@ fn update_context_repairs(world: &World<'_>) {
     let _ = run("status").ok();
     let mut kubectl = world.cluster.kubectl_command(&["config", "current-context"]);
     assert_eq!(Finished::of(kubectl.env("KUBECONFIG", &own)).ok().text(), world.cluster.name);
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("the port").port()
 }

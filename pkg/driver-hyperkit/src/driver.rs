@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use ipnet::Ipv4Net;
 use skiff_config::{ClusterName, NodeName};
 use skiff_driver::{
-    Capabilities, Driver, DriverKind, Endpoints, ImageInfo, MachineState, NetworkRequest, NodeImage, NodeImages,
+    Capabilities, Driver, DriverKind, Endpoints, ImageInfo, NetworkRequest, NodeImage, NodeImages,
     NodeNetwork, NodeSpec, NodeStatus,
 };
 use skiff_report::Reporter;
-use skiff_vm::{DiskTool, Kit, Machines, VmError};
+use skiff_vm::{DiskTool, Kit, Machines};
 
 use crate::{Error, Options, Platform, host, program::Program};
 
@@ -106,10 +106,7 @@ impl Driver for HyperkitDriver {
 
     async fn endpoints(&self, cluster: &ClusterName, node: &NodeName) -> Result<Endpoints, Error> {
         let machine = self.machines.get(cluster, node)?;
-        match self.state(&machine).await? {
-            MachineState::Running => Ok(machine.endpoints()?),
-            state => Err(VmError::NodeNotRunning { node: node.clone(), state }.into()),
-        }
+        Ok(machine.endpoints(self.state(&machine).await?)?)
     }
 
     async fn collect_logs(&self, cluster: &ClusterName, node: &NodeName, folder: &Path) -> Result<Vec<PathBuf>, Error> {

@@ -8,7 +8,7 @@ use std::{
 
 use skiff_config::{ClusterName, NodeName};
 use skiff_driver::{
-    Capabilities, Driver, DriverKind, Endpoints, ImageInfo, MachineState, NetworkRequest, NodeImage, NodeImages,
+    Capabilities, Driver, DriverKind, Endpoints, ImageInfo, NetworkRequest, NodeImage, NodeImages,
     NodeNetwork, NodeSpec, NodeStatus,
 };
 use skiff_report::{Reporter, Silent};
@@ -154,10 +154,7 @@ impl Driver for QemuDriver {
 
     async fn endpoints(&self, cluster: &ClusterName, node: &NodeName) -> Result<Endpoints, Error> {
         let machine = self.machines.get(cluster, node)?;
-        match self.state(&machine).await? {
-            MachineState::Running => Ok(machine.endpoints()?),
-            state => Err(VmError::NodeNotRunning { node: node.clone(), state }.into()),
-        }
+        Ok(machine.endpoints(self.state(&machine).await?)?)
     }
 
     async fn collect_logs(&self, cluster: &ClusterName, node: &NodeName, folder: &Path) -> Result<Vec<PathBuf>, Error> {

@@ -121,8 +121,11 @@ impl Machine {
     /// Where it answers, by its forwarded ports.
     ///
     /// # Errors
-    /// When it forwards no port for ssh.
-    pub fn endpoints(&self) -> Result<Endpoints, VmError> {
+    /// When it does not run, or forwards no port for ssh.
+    pub fn endpoints(&self, state: MachineState) -> Result<Endpoints, VmError> {
+        if state != MachineState::Running {
+            return Err(VmError::NodeNotRunning { node: self.record.name()?, state });
+        }
         let find = |purpose| self.record.ports.iter().find(|port| port.purpose() == purpose);
         let local = |port: &crate::PortForward| {
             let mut address = port.address();

@@ -245,8 +245,12 @@ fn nothing_fails_while_pods_are_replaced(world: &World<'_>) {
     ];
     let _ = world.cluster.kubectl(&["rollout", "restart", "deployment/echo"]).ok();
     let _ = world.cluster.kubectl(&["rollout", "status", "deployment/echo", "--timeout=120s"]).ok();
-    // The last old pod leaves after the roll-out has been called done.
-    thread::sleep(Duration::from_secs(4));
+    // The last old pods leave after the roll-out has been called done.
+    eventually("the end of the old pods", || {
+        let template = "{range .items[?(@.metadata.deletionTimestamp)]}{.metadata.name} {end}";
+        let leaving = world.cluster.kubectl(&["get", "pods", "-o", &format!("jsonpath={template}")]).ok();
+        if leaving.text().is_empty() { Ok(()) } else { Err(leaving.stdout) }
+    });
     done.store(true, Ordering::SeqCst);
     for (kind, client) in ["GET", "POST", "websocket", "gRPC"].into_iter().zip(clients) {
         let (count, failed) = client.join().expect("a client");

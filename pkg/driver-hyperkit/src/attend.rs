@@ -12,7 +12,10 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use skiff_vm::{PidFile, PortForward, VmError};
-use tokio::time::{Instant, sleep};
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    time::{Instant, sleep},
+};
 
 use crate::{Error, Mac, console::Follower, forward::Bound, lease};
 
@@ -79,11 +82,12 @@ impl Orders {
     }
 }
 
-/// Attends the machine whose folder this is, until it ends.
+/// Attends the machine whose folder this is, until it ends or SIGTERM asks to stop.
 ///
 /// # Errors
 /// When the folder holds no orders, or what became of them cannot be written down.
 pub async fn attend(folder: &Path) -> Result<(), Error> {
+    let mut asked = signal(SignalKind::terminate()).map_err(VmError::file("wait for signals in", folder))?;
     let orders: Orders = read_json(&folder.join(ORDERS))?;
     let status = folder.join(STATUS);
     let bound = match Bound::bind(&orders.ports).await {
@@ -96,15 +100,16 @@ pub async fn attend(folder: &Path) -> Result<(), Error> {
     let forwarding = bound.serve(Arc::new(move || *target.lock().unwrap_or_else(PoisonError::into_inner)));
     tokio::select! {
         () = forwarding => {}
-        () = watch(folder, &orders, &address) => {}
+        () = watch(folder, &orders, &address, &mut asked) => {}
     }
     Ok(())
 }
 
-/// Keeps console and address up to date until the machine is gone.
-async fn watch(folder: &Path, orders: &Orders, address: &Mutex<Option<Ipv4Addr>>) {
+/// Keeps console and address up to date until the machine is gone or SIGTERM comes. Who ended the
+/// machine asks at once, and its last words on the console are read all the same.
+async fn watch(folder: &Path, orders: &Orders, address: &Mutex<Option<Ipv4Addr>>, asked: &mut Signal) {
     let (machine, began) = (PidFile::at(&orders.machine), Instant::now());
-    let (mut follower, mut seen) = (Follower::default(), false);
+    let (mut follower, mut seen, mut dismissed) = (Follower::default(), false, false);
     loop {
         let alive = machine.alive().is_some();
         follow(&mut follower, orders);
@@ -113,11 +118,14 @@ async fn watch(folder: &Path, orders: &Orders, address: &Mutex<Option<Ipv4Addr>>
             let before = address.lock().unwrap_or_else(PoisonError::into_inner).replace(now);
             note(folder, orders, before, now);
         }
-        if !alive && (seen || began.elapsed() > GRACE) {
+        if dismissed || !alive && (seen || began.elapsed() > GRACE) {
             return;
         }
         seen |= alive;
-        sleep(PAUSE).await;
+        tokio::select! {
+            _ = asked.recv() => dismissed = true,
+            () = sleep(PAUSE) => {}
+        }
     }
 }
 
@@ -224,6 +232,26 @@ mod tests {
             "skiff: dev has the lease of 192.168.64.3\nskiff: the lease of dev moved from 192.168.64.3 to 192.168.64.9\n"
         );
         assert!(read(orders.console).starts_with("booting"));
+    }
+
+    #[tokio::test]
+    async fn its_dismissal_loses_nothing_of_the_console() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let orders = orders(folder);
+        PidFile::at(&orders.machine).write(std::process::id()).unwrap();
+        std::fs::write(&orders.ring, b"going down\0\0\0\0\0\0\0\0").unwrap();
+        let (address, mut asked) = (Mutex::default(), signal(SignalKind::user_defined1()).unwrap());
+        let dismissal = async {
+            while std::fs::read(&orders.console).is_err() {
+                sleep(Duration::from_millis(20)).await;
+            }
+            std::fs::write(&orders.ring, b"going down: off\0\0\0").unwrap();
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::USR1).unwrap();
+        };
+        let watched = async { tokio::join!(watch(folder, &orders, &address, &mut asked), dismissal) };
+        let _ = tokio::time::timeout(Duration::from_secs(30), watched).await.unwrap();
+        assert_eq!(std::fs::read_to_string(&orders.console).unwrap(), "going down: off");
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use bollard::{
     errors::Error as EngineError,
     models::{SystemInfo, SystemInfoCgroupVersionEnum, SystemVersion},
 };
-use skiff_driver::Capabilities;
+use skiff_driver::{Capabilities, SnapshotKind};
 
 use crate::{DockerDriver, Error, failure};
 
@@ -28,6 +28,7 @@ impl DockerDriver {
             routable_nodes: self.local,
             live_resize: true,
             disk_limit: false,
+            snapshots: SnapshotKind::None,
             unified_cgroups: info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_2),
             cpus: info.ncpu.and_then(|cpus| u32::try_from(cpus).ok()).unwrap_or(1),
             memory: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use ipnet::Ipv4Net;
 use skiff_config::{ClusterName, NodeName};
 use skiff_driver::{
-    Capabilities, Driver, DriverKind, Endpoints, ImageInfo, NetworkRequest, NodeImage, NodeImages,
-    NodeNetwork, NodeSpec, NodeStatus,
+    Capabilities, Driver, DriverKind, Endpoints, ImageInfo, NetworkRequest, NodeImage, NodeImages, NodeNetwork,
+    NodeSpec, NodeStatus, SnapshotKind,
 };
 use skiff_report::Reporter;
 use skiff_vm::{DiskTool, Kit, Machines};
@@ -63,6 +63,7 @@ impl Driver for HyperkitDriver {
             routable_nodes: false,
             live_resize: false,
             disk_limit: true,
+            snapshots: SnapshotKind::None,
             cpus: host::processors(),
             memory: host::memory().await,
         })

@@ -8,8 +8,8 @@ use std::{
 
 use skiff_config::{ClusterName, NodeName};
 use skiff_driver::{
-    Capabilities, Driver, DriverKind, Endpoints, ImageInfo, NetworkRequest, NodeImage, NodeImages,
-    NodeNetwork, NodeSpec, NodeStatus,
+    Capabilities, Driver, DriverKind, Endpoints, ImageInfo, NetworkRequest, NodeImage, NodeImages, NodeNetwork,
+    NodeSpec, NodeStatus, SnapshotKind,
 };
 use skiff_report::{Reporter, Silent};
 use skiff_vm::{DiskTool, Machines, VmError};
@@ -85,6 +85,7 @@ impl Driver for QemuDriver {
             routable_nodes: false,
             live_resize: false,
             disk_limit: true,
+            snapshots: SnapshotKind::None,
             cpus,
             memory,
         })

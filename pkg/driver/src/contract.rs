@@ -8,11 +8,13 @@
 mod images;
 mod network;
 mod node;
+mod snapshots;
 mod trial;
 
 pub use images::*;
 pub use network::*;
 pub use node::*;
+pub use snapshots::*;
 pub use trial::{Subject, Trial, run};
 
 /// Makes one `#[tokio::test]` for each behaviour of the contract. The argument is a future of a
@@ -59,5 +61,23 @@ macro_rules! driver_contract {
                 $crate::contract::run($subject.await, $crate::contract::$behaviour).await;
             }
         )+
+    };
+}
+
+/// The same for drivers that keep snapshots: the behaviours of [`Snapshots`](crate::Snapshots).
+#[macro_export]
+macro_rules! snapshot_contract {
+    ($subject:expr) => {
+        $crate::driver_contract! { $subject =>
+            check_tells_that_there_are_snapshots
+            snapshot_is_listed_with_its_marks
+            snapshot_of_a_stopped_node_is_off
+            frozen_node_keeps_its_memory_where_the_driver_can
+            running_node_is_not_saved
+            name_of_a_snapshot_is_taken_once
+            unknown_snapshot_is_not_restored
+            deleting_a_snapshot_may_be_repeated
+            snapshots_go_with_the_node
+        }
     };
 }

@@ -9,7 +9,7 @@ use std::{
 use skiff_config::{ClusterName, NodeName};
 use skiff_report::{Diagnose, Reporter};
 
-use crate::{Endpoints, NetworkRequest, NodeNetwork, NodeSpec, NodeStatus};
+use crate::{Endpoints, NetworkRequest, NodeNetwork, NodeSpec, NodeStatus, SnapshotKind};
 
 /// The drivers there are. Only `skiff-drivers` and the wiring may decide by it; everyone else asks
 /// for [`Capabilities`].
@@ -54,6 +54,8 @@ pub struct Capabilities {
     pub live_resize: bool,
     /// The size of a node's disk can be limited.
     pub disk_limit: bool,
+    /// What snapshots hold, if there are any.
+    pub snapshots: SnapshotKind,
     /// Processors the provider offers to nodes.
     pub cpus: u32,
     /// Memory in bytes the provider offers to nodes.

@@ -1,5 +1,7 @@
 //! A driver that keeps everything in memory, for the tests of those who use drivers.
 
+mod snapshots;
+
 use std::{
     collections::BTreeMap,
     fs,
@@ -15,7 +17,7 @@ use thiserror::Error;
 
 use crate::{
     Capabilities, Driver, DriverKind, Endpoints, ImageInfo, MachineState, NetworkRequest, NodeImage, NodeImages,
-    NodeNetwork, NodeRole, NodeSpec, NodeStatus, Published, Purpose,
+    NodeNetwork, NodeRole, NodeSpec, NodeStatus, Published, Purpose, SnapshotKind, SnapshotName,
 };
 
 /// What a [`FakeDriver`] refuses.
@@ -68,6 +70,24 @@ pub enum FakeError {
         /// The key.
         key: String,
     },
+    /// The node runs, or never did.
+    #[error("node {node} is neither frozen nor off")]
+    NotAtRest {
+        /// The node.
+        node: NodeName,
+    },
+    /// The node has such a snapshot.
+    #[error("there is a snapshot {name} already")]
+    SnapshotExists {
+        /// Its name.
+        name: SnapshotName,
+    },
+    /// The node has no such snapshot.
+    #[error("there is no snapshot {name}")]
+    SnapshotAbsent {
+        /// Its name.
+        name: SnapshotName,
+    },
     /// A file could not be read or written.
     #[error("{path} cannot be used: {message}")]
     File {
@@ -89,6 +109,9 @@ impl Diagnose for FakeError {
             Self::PortTaken { .. } => ("GUEST_PORT_IN_USE", ExitCode::GUEST_CONFLICT),
             Self::ImageMissing { .. } => ("GUEST_IMAGE_MISSING", ExitCode::GUEST_NOT_FOUND),
             Self::ImageInUse { .. } => ("GUEST_IMAGE_IN_USE", ExitCode::GUEST_CONFLICT),
+            Self::NotAtRest { .. } => ("GUEST_SNAPSHOT_STATE", ExitCode::GUEST_CONFLICT),
+            Self::SnapshotExists { .. } => ("GUEST_SNAPSHOT_EXISTS", ExitCode::GUEST_CONFLICT),
+            Self::SnapshotAbsent { .. } => ("GUEST_SNAPSHOT_NOT_FOUND", ExitCode::GUEST_NOT_FOUND),
             Self::File { .. } => ("HOST_FILE", ExitCode::HOST_ERROR),
         };
         Reason::new(id, exit, "")
@@ -116,6 +139,7 @@ struct State {
     machines: BTreeMap<NodeName, Machine>,
     disks: BTreeMap<NodeName, Disk>,
     images: BTreeMap<String, ImageInfo>,
+    snapshots: snapshots::Kept,
     calls: Vec<String>,
     failures: Vec<&'static str>,
 }
@@ -136,6 +160,7 @@ impl Default for FakeDriver {
             routable_nodes: true,
             live_resize: true,
             disk_limit: false,
+            snapshots: SnapshotKind::Memory,
             cpus: 8,
             memory: 16 << 30,
         };
@@ -305,6 +330,7 @@ impl Driver for FakeDriver {
             state.machines.remove(node);
             if !keep_data {
                 state.disks.remove(node);
+                state.snapshots.retain(|(of, _), _| of != node);
             }
         }
         Ok(())
@@ -404,6 +430,12 @@ mod tests {
     }
 
     crate::driver_contract!(async { subject() });
+
+    mod snapshots {
+        use super::subject;
+
+        crate::snapshot_contract!(async { subject() });
+    }
 
     #[tokio::test]
     async fn an_injected_failure_happens_once() {

@@ -13,10 +13,12 @@ mod driver;
 #[cfg(any(test, feature = "testing"))]
 mod fake;
 mod node;
+mod snapshot;
 mod state;
 
 pub use driver::{Capabilities, Driver, DriverKind, ImageInfo, NodeImage, NodeImages};
 #[cfg(any(test, feature = "testing"))]
 pub use fake::{FakeDriver, FakeError};
 pub use node::{NetworkRequest, NodeNetwork, NodeRole, NodeSpec, Published, Purpose, Resources, SeedFile};
+pub use snapshot::{InvalidSnapshotName, Snapshot, SnapshotKind, SnapshotName, Snapshots};
 pub use state::{Endpoints, MachineState, NodeStatus};

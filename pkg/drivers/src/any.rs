@@ -1,11 +1,14 @@
 //! Every driver behind one type, so that the rest of skiff is compiled once.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use skiff_config::{ClusterName, NodeName};
 use skiff_driver::{
     Capabilities, Driver, DriverKind, Endpoints, ImageInfo, NetworkRequest, NodeImage, NodeImages, NodeNetwork,
-    NodeSpec, NodeStatus,
+    NodeSpec, NodeStatus, Snapshot, SnapshotName, Snapshots,
 };
 use skiff_driver_docker::DockerDriver;
 use skiff_driver_hyperkit::HyperkitDriver;
@@ -25,6 +28,12 @@ pub enum DriverError {
     /// In hyperkit's.
     #[error(transparent)]
     Hyperkit(#[from] skiff_driver_hyperkit::Error),
+    /// The driver keeps no snapshots.
+    #[error("the driver {kind} keeps no snapshots")]
+    NoSnapshots {
+        /// The driver.
+        kind: DriverKind,
+    },
     /// The driver did not say in time how it is.
     #[error("the driver {kind} did not answer within {seconds} s")]
     Late {
@@ -41,6 +50,11 @@ impl Diagnose for DriverError {
             Self::Docker(error) => error.reason(),
             Self::Qemu(error) => error.reason(),
             Self::Hyperkit(error) => error.reason(),
+            Self::NoSnapshots { .. } => Reason::new(
+                "DRV_NO_SNAPSHOTS",
+                ExitCode::DRIVER_UNSUPPORTED,
+                "Use --driver=qemu for clusters with snapshots.",
+            ),
             Self::Late { .. } => Reason::new(
                 "DRV_NOT_HEALTHY",
                 ExitCode::PROVIDER_UNAVAILABLE,
@@ -152,5 +166,40 @@ impl NodeImages for AnyDriver {
 
     async fn remove_image(&self, key: &str) -> Result<(), DriverError> {
         each!(self, driver => driver.remove_image(key))
+    }
+}
+
+/// Drivers without snapshots refuse; their [`Capabilities`] say so before.
+impl Snapshots for AnyDriver {
+    async fn save_snapshot(
+        &self,
+        _cluster: &ClusterName,
+        _node: &NodeName,
+        _name: &SnapshotName,
+        _marks: &BTreeMap<String, String>,
+    ) -> Result<(), DriverError> {
+        Err(DriverError::NoSnapshots { kind: self.kind() })
+    }
+
+    async fn restore_snapshot(
+        &self,
+        _cluster: &ClusterName,
+        _node: &NodeName,
+        _name: &SnapshotName,
+    ) -> Result<(), DriverError> {
+        Err(DriverError::NoSnapshots { kind: self.kind() })
+    }
+
+    async fn list_snapshots(&self, _cluster: &ClusterName, _node: &NodeName) -> Result<Vec<Snapshot>, DriverError> {
+        Ok(Vec::new())
+    }
+
+    async fn delete_snapshot(
+        &self,
+        _cluster: &ClusterName,
+        _node: &NodeName,
+        _name: &SnapshotName,
+    ) -> Result<(), DriverError> {
+        Ok(())
     }
 }

@@ -140,6 +140,7 @@ mod tests {
             routable_nodes: true,
             live_resize: true,
             disk_limit: false,
+            snapshots: skiff_driver::SnapshotKind::None,
             cpus: 2,
             memory: 24 << 30,
         }

@@ -133,6 +133,8 @@ struct Can {
     routable_nodes: bool,
     live_resize: bool,
     disk_limit: bool,
+    /// What snapshots hold: none, disk or memory.
+    snapshots: &'static str,
 }
 
 impl From<&Capabilities> for Can {
@@ -145,6 +147,7 @@ impl From<&Capabilities> for Can {
             routable_nodes: can.routable_nodes,
             live_resize: can.live_resize,
             disk_limit: can.disk_limit,
+            snapshots: can.snapshots.as_str(),
         }
     }
 }

@@ -42,6 +42,10 @@ pub(super) fn configuration(cluster: &ClusterConfig, node: &NodeConfig) -> Resul
         "cgroupDriver": node.host.cgroup_driver.as_str(),
         "clusterDNS": [cluster.spec.cluster_dns_ip().to_string()],
         "clusterDomain": cluster.spec.dns_domain,
+        // A kubelet that watches asks for the secrets of its pods the moment it learns of them. After a
+        // restart the API server does not know yet that they are its pods', refuses, and the next
+        // question comes 2 s later. One that asks when it mounts comes late enough.
+        "configMapAndSecretChangeDetectionStrategy": "Get",
         // A node shares its disk with the host: how full that is says nothing about the node, and
         // images that came with the node must not be thrown away.
         "evictionHard": { "imagefs.available": "0%", "nodefs.available": "0%", "nodefs.inodesFree": "0%" },

@@ -249,9 +249,24 @@ async fn each_start_applies_the_clusters_own_parts_once() {
     stop(&world.host, &name(), false).await.unwrap();
     start(&world.host, &world.images, request()).await.unwrap();
     let applied = world.applied();
-    assert_eq!(applied.len(), 3);
+    // The first start has a second part, for when the cluster is usable.
+    assert_eq!(applied.len(), 4);
     let first = |text: &String| text.contains("example.test/agent:1") && !text.contains("agent:2");
     assert!(applied.iter().all(first), "the node image still has the first agent");
+}
+
+#[tokio::test]
+async fn a_new_cluster_gets_addons_that_nobody_waits_for_when_it_is_usable() {
+    let pods = |text: &String| [text.contains("skiff-storage"), text.contains("skiff-load-balancer")];
+    let world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    assert_eq!(world.applied().iter().map(pods).collect::<Vec<_>>(), [[true, false], [false, true]]);
+
+    let world = World::new();
+    let mut all = request();
+    all.options.wait.push(skiff_cluster::WaitFor::SystemPods);
+    start(&world.host, &world.images, all).await.unwrap();
+    assert_eq!(world.applied().iter().map(pods).collect::<Vec<_>>(), [[true, true]], "all are waited for");
 }
 
 #[tokio::test]

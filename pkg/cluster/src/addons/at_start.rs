@@ -97,11 +97,21 @@ impl<'a> AtStart<'a> {
         self.groups.iter().flatten().any(|rendered| rendered.name == STORAGE)
     }
 
-    /// All objects with their inventories, for a cluster that has nothing yet, as manifests.
-    pub(crate) fn first(&self) -> String {
-        let objects = self.groups.iter().flatten().flat_map(Rendered::first);
-        // JSON is YAML.
-        objects.map(|object| object.body().to_string()).collect::<Vec<_>>().join("\n---\n")
+    /// All objects with their inventories, for a cluster that has nothing yet, as manifests. Where addons
+    /// are to be spared, without those that [`Self::spared`] has.
+    pub(crate) fn first(&self, spare: bool) -> String {
+        manifests(self.groups.iter().flatten().filter(|rendered| !(spare && self.can_wait(rendered))))
+    }
+
+    /// What is left of them for when the cluster is usable.
+    pub(crate) fn spared(&self) -> String {
+        manifests(self.groups.iter().flatten().filter(|rendered| self.can_wait(rendered)))
+    }
+
+    /// True if it runs pods, and neither the user nor the start itself waits for them.
+    fn can_wait(&self, addon: &Rendered) -> bool {
+        let asked = self.asked.iter().any(|asked| asked.name == addon.name);
+        !asked && addon.name != STORAGE && !addon.ready.is_empty()
     }
 
     /// Applies all of them to a cluster that has some already, and takes out what is not among them. What
@@ -124,6 +134,13 @@ impl<'a> AtStart<'a> {
         });
         join_all(waits).await;
     }
+}
+
+/// The objects of new addons, with their inventories.
+fn manifests<'a>(addons: impl Iterator<Item = &'a Rendered>) -> String {
+    let objects = addons.flat_map(Rendered::first);
+    // JSON is YAML.
+    objects.map(|object| object.body().to_string()).collect::<Vec<_>>().join("\n---\n")
 }
 
 fn left_alone(Left { addon, held }: &Left) -> String {

@@ -13,7 +13,7 @@ use super::{
     plan::Wanted,
 };
 use crate::{
-    Api, ClusterError, ConnectApi, ImageSource,
+    Api, ClusterError, ConnectApi, ImageSource, WaitFor,
     addons::{self, AtStart},
     error::Outside,
     host::{api_error, image_error},
@@ -131,7 +131,7 @@ where
         let (addons, patience) = (self.addons(wanted)?, fleet.patience(None));
         if fleet.fresh {
             // Nothing is there yet that could be in the way, so all goes at once.
-            manifests += &format!("\n---\n{}", addons.first());
+            manifests += &format!("\n---\n{}", addons.first(self.spares_addons()));
         }
         let apply = async { api.apply(&manifests, patience).await.map_err(api_error) };
         let again = async {
@@ -141,6 +141,25 @@ where
             Ok(())
         };
         self.watch.time("api/apply", async { tokio::try_join!(apply, again) }).await.map(drop)
+    }
+
+    /// Applies the addons that a new cluster was spared until it was usable.
+    pub(super) async fn apply_spared(&self, fleet: &Fleet, wanted: &Wanted, api: &K::Api) -> Result<(), ClusterError> {
+        if !fleet.fresh || !self.spares_addons() {
+            return Ok(());
+        }
+        let spared = self.addons(wanted)?.spared();
+        if spared.is_empty() {
+            return Ok(());
+        }
+        let apply = api.apply(&spared, fleet.patience(None));
+        self.watch.time("api/apply-addons", apply).await.map_err(api_error)
+    }
+
+    /// True if a new cluster gets the addons that nobody waits for when it is usable: on few processors
+    /// their pods hold up the others.
+    fn spares_addons(&self) -> bool {
+        !self.options.wait.contains(&WaitFor::SystemPods)
     }
 
     /// The enabled addons.

@@ -177,6 +177,7 @@ where
             if applied { Ok(()) } else { self.apply_parts(&fleet, &wanted, &api).await }
         };
         tokio::try_join!(parts, self.wait_usable(&fleet, &wanted, &api))?;
+        self.apply_spared(&fleet, &wanted, &api).await?;
 
         wanted.file.status.phase = Phase::Created;
         fleet.mark_applied(&mut wanted.file);

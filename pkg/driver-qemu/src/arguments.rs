@@ -107,6 +107,8 @@ pub(crate) struct Start {
     /// One for commands, one for questions: each serves one client at a time.
     pub(crate) monitors: [PathBuf; 2],
     pub(crate) pid_file: PathBuf,
+    /// The machine does not run before it is told to.
+    pub(crate) halted: bool,
 }
 
 /// Where the nodes of one cluster meet: frames go to a multicast group on the host's loopback.
@@ -172,6 +174,7 @@ impl Start {
         add("pidfile", self.pid_file.display().to_string());
         let flags = ["-nodefaults", "-no-user-config", "-no-reboot", "-daemonize"];
         arguments.extend(flags.map(str::to_owned));
+        arguments.extend(self.halted.then(|| "-S".to_owned()));
         Ok(arguments)
     }
 

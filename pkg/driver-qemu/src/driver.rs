@@ -85,7 +85,7 @@ impl Driver for QemuDriver {
             routable_nodes: false,
             live_resize: false,
             disk_limit: true,
-            snapshots: SnapshotKind::None,
+            snapshots: SnapshotKind::Memory,
             cpus,
             memory,
         })
@@ -137,7 +137,11 @@ impl Driver for QemuDriver {
     async fn delete(&self, cluster: &ClusterName, node: &NodeName, keep_data: bool) -> Result<(), Error> {
         let _lock = self.machines.lock(node).await?;
         let Some(machine) = self.machines.find(cluster, node)? else { return Ok(()) };
+        let lost = if keep_data { self.lost_snapshots(&machine).await? } else { Vec::new() };
         self.end_machine(&machine, keep_data).await?;
+        for snapshot in lost {
+            self.machines.forget_data(&machine, &snapshot.name).await?;
+        }
         Ok(self.machines.remove(&machine, keep_data)?)
     }
 

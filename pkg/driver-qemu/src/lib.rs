@@ -11,6 +11,7 @@ mod error;
 mod life;
 mod options;
 mod qmp;
+mod snapshots;
 mod version;
 
 pub use accelerator::Accelerator;

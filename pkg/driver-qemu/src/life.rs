@@ -96,7 +96,8 @@ impl QemuDriver {
             Err(error) => Err(error),
         };
         Ok(match status.as_deref() {
-            Ok("paused" | "postmigrate" | "io-error") => MachineState::Paused,
+            Ok("io-error") => MachineState::Paused,
+            Ok(status) if is_halted(status) => MachineState::Paused,
             Ok("internal-error" | "guest-panicked") => MachineState::Broken,
             Ok(_) => MachineState::Running,
             // It may have ended while it was asked; else somebody else has the monitor.
@@ -120,14 +121,26 @@ impl QemuDriver {
         self.launch(&mut machine, reporter).await
     }
 
-    /// Starts the process of a machine that is off.
+    /// Starts a machine that is off.
     async fn launch(&self, machine: &mut Machine, reporter: &dyn Reporter) -> Result<(), Error> {
+        let read = self.spawn(machine, false, reporter).await?;
+        self.wait_up(machine, read).await
+    }
+
+    /// Starts the process of a machine that is off; with `halted` it does not run its first instruction.
+    /// Returns how much was on the machine's console before.
+    pub(crate) async fn spawn(
+        &self,
+        machine: &mut Machine,
+        halted: bool,
+        reporter: &dyn Reporter,
+    ) -> Result<usize, Error> {
         let image = self.machines.ready(machine).await?;
         let program = self.program()?;
         let version = version::of(&program).await?;
         let probe = self.probe(&program, version.to_string(), image.kernel(), image.initrd())?;
         let accelerator = probe.choose(reporter).await;
-        let start = self.start_of(machine, &image, accelerator)?;
+        let start = Start { halted, ..self.start_of(machine, &image, accelerator)? };
         if let Some(path) = start.firmware.as_ref().filter(|path| !path.is_file()) {
             return Err(Error::FirmwareMissing { path: path.clone() });
         }
@@ -161,7 +174,7 @@ impl QemuDriver {
         if self.process(machine).is_none() {
             return Err(self.ended(machine, read));
         }
-        self.wait_up(machine, read).await
+        Ok(read)
     }
 
     /// Waits until a machine's own services begin to start; one that ends before says why.
@@ -199,7 +212,12 @@ impl QemuDriver {
         Ok(Probe { program, version, arch: crate::arguments::Arch::host()?, kernel, initrd, file })
     }
 
-    fn start_of(&self, machine: &Machine, image: &skiff_vm::Image, accelerator: Accelerator) -> Result<Start, Error> {
+    pub(crate) fn start_of(
+        &self,
+        machine: &Machine,
+        image: &skiff_vm::Image,
+        accelerator: Accelerator,
+    ) -> Result<Start, Error> {
         let record = &machine.record;
         let layer = |name: &str, path: PathBuf| Disk { name: name.to_owned(), path, format: "qcow2" };
         let mut disks = vec![layer("root", machine.root_disk()), layer("data", machine.data_disk())];
@@ -223,6 +241,7 @@ impl QemuDriver {
             serial: machine.serial_log(),
             monitors: monitors(machine),
             pid_file: machine.file("qemu.pid"),
+            halted: false,
         })
     }
 
@@ -231,7 +250,7 @@ impl QemuDriver {
         let node = machine.record.name()?;
         let mut monitor = Monitor::connect(&monitors(machine)[0], &node).await?;
         let status = monitor.status().await?;
-        if !["paused", "postmigrate", "io-error", "prelaunch"].contains(&status.as_str()) {
+        if !is_halted(&status) && status != "io-error" {
             return Ok(());
         }
         monitor.ask("cont", json!({})).await?;
@@ -285,7 +304,7 @@ impl QemuDriver {
         while Instant::now() < end {
             // A halted machine hears nothing. One whose disk fails is halted again, and is not waited for.
             match monitor.status().await.as_deref() {
-                Ok("paused" | "postmigrate" | "prelaunch") if monitor.ask("cont", json!({})).await.is_ok() => {}
+                Ok(status) if is_halted(status) && monitor.ask("cont", json!({})).await.is_ok() => {}
                 Ok("running") => {}
                 _ => return,
             }
@@ -304,6 +323,11 @@ impl QemuDriver {
         }
         Ok(())
     }
+}
+
+/// Whether QEMU's word for what a machine does means that somebody has halted it.
+fn is_halted(status: &str) -> bool {
+    ["paused", "postmigrate", "prelaunch", "restore-vm", "save-vm", "inmigrate"].contains(&status)
 }
 
 /// All that a machine has written to its console.

@@ -21,11 +21,18 @@ use crate::Error;
 /// How long an answer may take. QEMU answers at once, unless another client has the monitor.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a job may take: a memory is written to a disk of the host.
+const JOB: Duration = Duration::from_mins(20);
+
+/// How often a job is looked at.
+const LOOK: Duration = Duration::from_millis(100);
+
 /// A connection to a monitor.
 pub(crate) struct Monitor {
     node: NodeName,
     lines: tokio::io::Lines<BufReader<OwnedReadHalf>>,
     writer: OwnedWriteHalf,
+    patience: Duration,
 }
 
 impl Monitor {
@@ -34,7 +41,8 @@ impl Monitor {
         let failed = |source| Error::Monitor { node: node.clone(), source };
         let stream = UnixStream::connect(path).await.map_err(failed)?;
         let (reader, writer) = stream.into_split();
-        let mut monitor = Self { node: node.clone(), lines: BufReader::new(reader).lines(), writer };
+        let mut monitor =
+            Self { node: node.clone(), lines: BufReader::new(reader).lines(), writer, patience: PATIENCE };
         monitor.line(Instant::now() + PATIENCE).await?;
         monitor.ask("qmp_capabilities", json!({})).await?;
         Ok(monitor)
@@ -43,7 +51,7 @@ impl Monitor {
     /// Runs a command and returns what it gives back.
     pub(crate) async fn ask(&mut self, command: &str, arguments: Value) -> Result<Value, Error> {
         let request = json!({ "execute": command, "arguments": arguments });
-        let deadline = Instant::now() + PATIENCE;
+        let deadline = Instant::now() + self.patience;
         let sent = self.writer.write_all(format!("{request}\n").as_bytes()).await;
         sent.map_err(|source| self.failed(source))?;
         loop {
@@ -56,6 +64,38 @@ impl Monitor {
             if let Some(value) = answer.get_mut("return") {
                 return Ok(value.take());
             }
+        }
+    }
+
+    /// Runs a command that works on, and waits for its end. QEMU may be deaf meanwhile.
+    pub(crate) async fn job(&mut self, command: &str, mut arguments: Value) -> Result<(), Error> {
+        let id = format!("skiff-{}", std::process::id());
+        arguments["job-id"] = json!(id);
+        self.patience = JOB;
+        let ended = self.run_job(command, arguments, &id).await;
+        self.patience = PATIENCE;
+        ended
+    }
+
+    async fn run_job(&mut self, command: &str, arguments: Value, id: &str) -> Result<(), Error> {
+        let end = Instant::now() + JOB;
+        self.ask(command, arguments).await?;
+        loop {
+            let jobs = self.ask("query-jobs", json!({})).await?;
+            let job = jobs.as_array().and_then(|jobs| jobs.iter().find(|job| job["id"] == *id));
+            let Some(job) = job else {
+                return Err(Error::Refused { command: command.to_owned(), detail: "it is lost".to_owned() });
+            };
+            if job["status"] == "concluded" {
+                let failure = job["error"].as_str().map(str::to_owned);
+                self.ask("job-dismiss", json!({ "id": id })).await?;
+                let refused = |detail| Error::Refused { command: command.to_owned(), detail };
+                return failure.map_or(Ok(()), |detail| Err(refused(detail)));
+            }
+            if Instant::now() >= end {
+                return Err(self.failed(io::ErrorKind::TimedOut.into()));
+            }
+            tokio::time::sleep(LOOK).await;
         }
     }
 
@@ -115,6 +155,19 @@ mod tests {
         let (_dir, monitor) = answering(&["{\"error\": {\"class\": \"GenericError\", \"desc\": \"no room\"}}"]).await;
         let error = monitor.unwrap().ask("cont", json!({})).await.unwrap_err();
         assert_eq!(error.to_string(), "QEMU refuses cont: no room");
+    }
+
+    #[tokio::test]
+    async fn a_job_is_waited_for_and_tells_why_it_failed() {
+        let id = format!("skiff-{}", std::process::id());
+        let job = |status: &str, rest: &str| -> &'static str {
+            format!("{{\"return\": [{{\"id\": \"{id}\", \"status\": \"{status}\"{rest}}}]}}").leak()
+        };
+        let done = "{\"return\": {}}";
+        let answers = vec![done, job("running", ""), job("concluded", ", \"error\": \"no room\""), done];
+        let (_dir, monitor) = answering(answers.leak()).await;
+        let error = monitor.unwrap().job("snapshot-save", json!({})).await.unwrap_err();
+        assert_eq!(error.to_string(), "QEMU refuses snapshot-save: no room");
     }
 
     #[tokio::test]

@@ -8,7 +8,7 @@ use std::{
 use skiff_config::{ClusterName, NodeName};
 use skiff_driver::{
     Capabilities, Driver, DriverKind, Endpoints, ImageInfo, NetworkRequest, NodeImage, NodeImages, NodeNetwork,
-    NodeSpec, NodeStatus, Snapshot, SnapshotName, Snapshots,
+    NodeSpec, NodeStatus, Resources, Snapshot, SnapshotName, Snapshots,
 };
 use skiff_driver_docker::DockerDriver;
 use skiff_driver_hyperkit::HyperkitDriver;
@@ -121,6 +121,10 @@ impl Driver for AnyDriver {
         each!(self, driver => driver.start(cluster, node))
     }
 
+    async fn resize(&self, cluster: &ClusterName, node: &NodeName, resources: &Resources) -> Result<(), DriverError> {
+        each!(self, driver => driver.resize(cluster, node, resources))
+    }
+
     async fn pause(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), DriverError> {
         each!(self, driver => driver.pause(cluster, node))
     }
@@ -173,33 +177,45 @@ impl NodeImages for AnyDriver {
 impl Snapshots for AnyDriver {
     async fn save_snapshot(
         &self,
-        _cluster: &ClusterName,
-        _node: &NodeName,
-        _name: &SnapshotName,
-        _marks: &BTreeMap<String, String>,
+        cluster: &ClusterName,
+        node: &NodeName,
+        name: &SnapshotName,
+        marks: &BTreeMap<String, String>,
     ) -> Result<(), DriverError> {
-        Err(DriverError::NoSnapshots { kind: self.kind() })
+        match self {
+            Self::Qemu(driver) => Ok(driver.save_snapshot(cluster, node, name, marks).await?),
+            _ => Err(DriverError::NoSnapshots { kind: self.kind() }),
+        }
     }
 
     async fn restore_snapshot(
         &self,
-        _cluster: &ClusterName,
-        _node: &NodeName,
-        _name: &SnapshotName,
+        cluster: &ClusterName,
+        node: &NodeName,
+        name: &SnapshotName,
     ) -> Result<(), DriverError> {
-        Err(DriverError::NoSnapshots { kind: self.kind() })
+        match self {
+            Self::Qemu(driver) => Ok(driver.restore_snapshot(cluster, node, name).await?),
+            _ => Err(DriverError::NoSnapshots { kind: self.kind() }),
+        }
     }
 
-    async fn list_snapshots(&self, _cluster: &ClusterName, _node: &NodeName) -> Result<Vec<Snapshot>, DriverError> {
-        Ok(Vec::new())
+    async fn list_snapshots(&self, cluster: &ClusterName, node: &NodeName) -> Result<Vec<Snapshot>, DriverError> {
+        match self {
+            Self::Qemu(driver) => Ok(driver.list_snapshots(cluster, node).await?),
+            _ => Err(DriverError::NoSnapshots { kind: self.kind() }),
+        }
     }
 
     async fn delete_snapshot(
         &self,
-        _cluster: &ClusterName,
-        _node: &NodeName,
-        _name: &SnapshotName,
+        cluster: &ClusterName,
+        node: &NodeName,
+        name: &SnapshotName,
     ) -> Result<(), DriverError> {
-        Ok(())
+        match self {
+            Self::Qemu(driver) => Ok(driver.delete_snapshot(cluster, node, name).await?),
+            _ => Err(DriverError::NoSnapshots { kind: self.kind() }),
+        }
     }
 }

@@ -58,6 +58,14 @@ pub struct DiskTool {
 struct Info {
     #[serde(rename = "virtual-size")]
     size: u64,
+    #[serde(default)]
+    snapshots: Vec<Saved>,
+}
+
+/// A disk as it was, in the disk's own file.
+#[derive(Deserialize)]
+struct Saved {
+    name: String,
 }
 
 impl DiskTool {
@@ -120,11 +128,44 @@ impl DiskTool {
         if self.format == DiskFormat::Raw {
             return fs::metadata(path).map(|data| data.len()).map_err(VmError::file("read", path));
         }
+        Ok(self.info(path).await?.size)
+    }
+
+    async fn info(&self, path: &Path) -> Result<Info, VmError> {
         let argv = ["info", "--output=json", "-f", "qcow2", "-U", &path.display().to_string()];
         let text = self.run("reading a disk", &argv).await?;
-        let info: Info =
-            serde_json::from_str(&text).map_err(|source| VmError::Record { path: path.to_owned(), source })?;
-        Ok(info.size)
+        serde_json::from_str(&text).map_err(|source| VmError::Record { path: path.to_owned(), source })
+    }
+
+    /// Keeps a disk that nobody uses under a name.
+    pub(crate) async fn save(&self, path: &Path, name: &str) -> Result<(), VmError> {
+        self.snapshot("keeping a disk as it is", ["-c", name], path).await
+    }
+
+    /// Brings a disk that nobody uses back to what it was.
+    pub(crate) async fn restore(&self, path: &Path, name: &str) -> Result<(), VmError> {
+        self.snapshot("bringing a disk back", ["-a", name], path).await
+    }
+
+    /// Removes what was kept of a disk that nobody uses; nothing happens if there is none.
+    pub(crate) async fn forget(&self, path: &Path, name: &str) -> Result<(), VmError> {
+        if !self.saved(path).await?.iter().any(|saved| saved == name) {
+            return Ok(());
+        }
+        self.snapshot("removing what was kept of a disk", ["-d", name], path).await
+    }
+
+    /// Names under which a disk is kept.
+    pub(crate) async fn saved(&self, path: &Path) -> Result<Vec<String>, VmError> {
+        Ok(self.info(path).await?.snapshots.into_iter().map(|snapshot| snapshot.name).collect())
+    }
+
+    async fn snapshot(&self, doing: &str, what: [&str; 2], path: &Path) -> Result<(), VmError> {
+        // What nobody needs any more goes back to the host.
+        let file = path.display().to_string().replace(',', ",,");
+        let image = format!("driver=qcow2,discard=unmap,file.filename={file}");
+        let [verb, name] = what;
+        self.run(doing, &["snapshot", "-q", "--image-opts", verb, name, &image]).await.map(drop)
     }
 
     /// Whether a disk that nobody uses is whole. A file that is no disk at all is found without a tool.
@@ -195,6 +236,24 @@ mod tests {
     #[tokio::test]
     async fn layers_are_made_grown_and_sparse() {
         behaves(DiskTool::qcow2("qemu-img")).await;
+    }
+
+    #[tokio::test]
+    async fn a_disk_is_kept_and_comes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a,b.qcow2");
+        let tool = DiskTool::qcow2("qemu-img");
+        tool.make_empty(&path, 1 << 30).await.unwrap();
+        tool.save(&path, "x-1").await.unwrap();
+        tool.grow(&path, 2 << 30).await.unwrap();
+        assert_eq!(tool.saved(&path).await.unwrap(), ["x-1"]);
+        tool.restore(&path, "x-1").await.unwrap();
+        assert_eq!(tool.size(&path).await.unwrap(), 1 << 30);
+        for _ in 0..2 {
+            tool.forget(&path, "x-1").await.unwrap();
+            assert_eq!(tool.saved(&path).await.unwrap(), Vec::<String>::new());
+        }
+        assert_eq!(tool.check(&path).await.unwrap(), Health::Good);
     }
 
     #[tokio::test]

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, path::PathBuf};
 
 use ipnet::Ipv4Net;
 use skiff_config::{ClusterName, NodeName};
-use skiff_driver::{MachineState, Purpose};
+use skiff_driver::{MachineState, Purpose, SnapshotName};
 use skiff_report::{Diagnose, ExitCode, Reason};
 use skiff_runner::RunError;
 use thiserror::Error;
@@ -164,6 +164,48 @@ pub enum VmError {
         /// What is wrong with it.
         detail: String,
     },
+    /// The node has such a snapshot.
+    #[error("the node {node} has a snapshot {name} already")]
+    SnapshotExists {
+        /// The node.
+        node: NodeName,
+        /// The snapshot.
+        name: SnapshotName,
+    },
+    /// The node has no such snapshot.
+    #[error("the node {node} has no snapshot {name}")]
+    SnapshotAbsent {
+        /// The node.
+        node: NodeName,
+        /// The snapshot.
+        name: SnapshotName,
+    },
+    /// Only a node at rest can be saved.
+    #[error("the node {node} can be saved when it is frozen or off: it is {state:?}")]
+    SnapshotState {
+        /// The node.
+        node: NodeName,
+        /// What it does.
+        state: MachineState,
+    },
+    /// The node is another machine than it was.
+    #[error("the snapshot {name} does not fit the machine of {node}: {}", differences.join("; "))]
+    SnapshotUnfit {
+        /// The node.
+        node: NodeName,
+        /// The snapshot.
+        name: SnapshotName,
+        /// What is different.
+        differences: Vec<String>,
+    },
+    /// The machine cannot be made anew without losing its snapshots.
+    #[error("the machine of {node} has to be made anew, and has snapshots that would be lost: {}", names.join(", "))]
+    SnapshotsInTheWay {
+        /// The node.
+        node: NodeName,
+        /// Their names.
+        names: Vec<String>,
+    },
     /// The root disk of a node cannot be read any more.
     #[error("the root disk of {node} is damaged: {detail}")]
     RootDamaged {
@@ -266,6 +308,29 @@ impl VmError {
                 "GUEST_DISK_DAMAGED",
                 ExitCode::GUEST_ERROR,
                 "Restore a copy of the disk, or delete the cluster with `skiff delete`.",
+            ),
+            Self::SnapshotExists { .. } => (
+                "GUEST_SNAPSHOT_EXISTS",
+                ExitCode::GUEST_CONFLICT,
+                "Choose another name, or delete it with `skiff snapshot delete`.",
+            ),
+            Self::SnapshotAbsent { .. } => {
+                ("GUEST_SNAPSHOT_NOT_FOUND", ExitCode::GUEST_NOT_FOUND, "`skiff snapshot list` shows those there are.")
+            }
+            Self::SnapshotState { .. } => (
+                "GUEST_SNAPSHOT_STATE",
+                ExitCode::GUEST_CONFLICT,
+                "Run `skiff start` first: it repairs what is not as it should be.",
+            ),
+            Self::SnapshotUnfit { .. } => (
+                "GUEST_SNAPSHOT_UNFIT",
+                ExitCode::GUEST_CONFLICT,
+                "A memory fits only the machine it was in. Bring back what is different, or delete the snapshot.",
+            ),
+            Self::SnapshotsInTheWay { .. } => (
+                "GUEST_SNAPSHOTS_IN_THE_WAY",
+                ExitCode::GUEST_CONFLICT,
+                "Leave its settings as they are, or delete the snapshots with `skiff snapshot delete` first.",
             ),
             _ => ("IF_NO_SUBNET", ExitCode::NETWORK_ERROR, "Name a subnet with --subnet."),
         };

@@ -6,7 +6,7 @@
 //! ```text
 //! images/<key>/     disk.raw, vmlinuz, initrd: what nodes of an image start from, never written again
 //! networks/<cluster>.json
-//! nodes/<node>/     machine.json, root and data disks, seed.img, serial.log, pid
+//! nodes/<node>/     machine.json, root and data disks, seed.img, serial.log, pid, snapshots/
 //! ```
 //!
 //! A driver adds how its machines are started and asked to stop. A node has two disks of its own: the
@@ -25,6 +25,7 @@ mod ports;
 mod process;
 mod record;
 mod seed;
+mod snapshot;
 
 pub use disk::{DiskFormat, DiskTool};
 pub use error::VmError;
@@ -38,3 +39,4 @@ pub use ports::{PortForward, taken};
 pub use process::{PidFile, end, signal, wait_gone};
 pub use record::MachineRecord;
 pub use seed::{Egress, Seed};
+pub use snapshot::SnapshotRecord;

@@ -1,6 +1,9 @@
 //! One machine: its folder, its files, its process.
 
-use std::path::{Path, PathBuf};
+use std::{
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
 
 use skiff_driver::{Endpoints, MachineState, NodeStatus, Purpose};
 
@@ -59,6 +62,19 @@ impl Machine {
     #[must_use]
     pub fn extra_disks(&self) -> Vec<PathBuf> {
         (0..self.record.extra_disks).map(|n| self.folder.join(format!("extra-{n}.{}", self.format.as_str()))).collect()
+    }
+
+    /// All disks that it writes to.
+    #[must_use]
+    pub fn disks(&self) -> Vec<PathBuf> {
+        [self.root_disk(), self.data_disk()].into_iter().chain(self.extra_disks()).collect()
+    }
+
+    /// Bytes that its disks take on the host.
+    #[must_use]
+    pub fn disk_usage(&self) -> u64 {
+        let taken = |path: &PathBuf| std::fs::metadata(path).map_or(0, |data| data.blocks() * 512);
+        self.disks().iter().map(taken).sum()
     }
 
     /// The seed.

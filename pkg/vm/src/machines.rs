@@ -7,7 +7,7 @@ use std::{
 
 use ipnet::Ipv4Net;
 use skiff_config::{ClusterName, NodeName};
-use skiff_driver::{MachineState, NodeSpec};
+use skiff_driver::{MachineState, NodeSpec, SnapshotName};
 
 use crate::{DiskTool, Egress, Image, Images, Lock, Machine, MachineRecord, Networks, Seed, VmError, files, taken};
 
@@ -230,6 +230,62 @@ impl Machines {
             written.push(to);
         }
         Ok(written)
+    }
+}
+
+/// Snapshots of machines that are off.
+impl Machines {
+    /// Keeps the disks of a machine under a name; what a try that was cut off has left goes first.
+    ///
+    /// # Errors
+    /// When a disk cannot be written.
+    pub async fn save_disks(&self, machine: &Machine, name: &SnapshotName) -> Result<(), VmError> {
+        for disk in machine.disks() {
+            self.disks.forget(&disk, name.as_str()).await?;
+            self.disks.save(&disk, name.as_str()).await?;
+        }
+        Ok(())
+    }
+
+    /// Brings the disks of a machine back to what they were.
+    ///
+    /// # Errors
+    /// When a disk cannot be written.
+    pub async fn restore_disks(&self, machine: &Machine, name: &SnapshotName) -> Result<(), VmError> {
+        for disk in machine.disks() {
+            self.disks.restore(&disk, name.as_str()).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes what was kept of the disks of a machine; nothing happens to disks without it.
+    ///
+    /// # Errors
+    /// When a disk cannot be written.
+    pub async fn forget_disks(&self, machine: &Machine, name: &SnapshotName) -> Result<(), VmError> {
+        for disk in machine.disks() {
+            self.disks.forget(&disk, name.as_str()).await?;
+        }
+        Ok(())
+    }
+
+    /// Removes what was kept of the disks that stay when a machine is made anew.
+    ///
+    /// # Errors
+    /// When a disk cannot be written.
+    pub async fn forget_data(&self, machine: &Machine, name: &SnapshotName) -> Result<(), VmError> {
+        for disk in machine.disks().iter().filter(|disk| **disk != machine.root_disk() && disk.exists()) {
+            self.disks.forget(disk, name.as_str()).await?;
+        }
+        Ok(())
+    }
+
+    /// Fails if a disk can hold less than `needed` bytes more.
+    ///
+    /// # Errors
+    /// [`VmError::NoSpace`].
+    pub fn require_space(&self, needed: u64) -> Result<(), VmError> {
+        files::require_space(&self.folder, needed)
     }
 }
 

@@ -117,6 +117,7 @@ mod tests {
             address: "192.168.105.3".parse().unwrap(),
             resources: Resources::default(),
             published: Vec::new(),
+            mounts: Vec::new(),
             seed: vec![SeedFile { path: "/etc/ssh/key".to_owned(), mode: 0o600, contents: b"secret".to_vec() }],
             marks: Default::default(),
         }

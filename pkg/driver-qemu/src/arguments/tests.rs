@@ -29,6 +29,7 @@ fn start() -> Start {
         segment: Segment::of(Path::new("/home"), "dev"),
         serial: "/n/serial.log".into(),
         monitors: ["/n/a,b.sock".into(), "/n/q.sock".into()],
+        halted: false,
         pid_file: "/n/qemu.pid".into(),
     }
 }

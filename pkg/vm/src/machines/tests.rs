@@ -17,6 +17,7 @@ async fn spec(machines: &Machines, cluster: &str) -> NodeSpec {
         network,
         resources: Resources { cpus: Some(1.5), memory: None, disk: Some(1 << 30) },
         published: Vec::new(),
+        mounts: Vec::new(),
         seed: Vec::new(),
         marks: [("made".to_owned(), "here".to_owned())].into(),
         cluster,

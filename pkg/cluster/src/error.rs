@@ -179,6 +179,14 @@ pub enum ClusterError {
     /// The user's kubeconfig.
     #[error(transparent)]
     Kubeconfig(Outside),
+    /// A machine ended while something on it was waited for.
+    #[error("node {node} ended while it was waited for")]
+    NodeEnded {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The node.
+        node: NodeName,
+    },
     /// The cluster did not become usable in time.
     #[error("{what} did not happen within {} s", timeout.as_secs())]
     NotUsable {
@@ -287,6 +295,11 @@ impl Diagnose for ClusterError {
                 format!("Disable all of them: `skiff addons disable {} {addon}`.", by.join(" ")),
             ),
             Self::Bootstrap(error) => error.reason(),
+            Self::NodeEnded { cluster, .. } => Reason::new(
+                "GUEST_NODE_ENDED",
+                ExitCode::GUEST_NOT_RUNNING,
+                format!("Somebody stopped it, or this host has too little memory; `skiff start -p {cluster}` starts it."),
+            ),
             Self::NotUsable { .. } => Reason::new(
                 "GUEST_START",
                 ExitCode::GUEST_ERROR,

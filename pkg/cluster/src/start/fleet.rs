@@ -62,6 +62,11 @@ impl Member {
         let _ = self.runs.set(Instant::now());
     }
 
+    /// True if its machine has run in this run.
+    pub(super) fn has_run(&self) -> bool {
+        self.runs.get().is_some()
+    }
+
     /// True if kubeadm has to run.
     pub(super) fn needs_kubeadm(&self) -> bool {
         matches!(self.action, NodeAction::Create | NodeAction::Replace)

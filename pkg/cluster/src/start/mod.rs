@@ -6,6 +6,7 @@
 mod boot;
 mod converge;
 mod fleet;
+mod guard;
 mod join;
 mod one;
 mod plan;
@@ -169,14 +170,15 @@ where
         let fleet = self.prepare(&mut wanted).await?;
         let access = self.access(&wanted)?;
         let api = self.host.api.client(&access).map_err(api_error)?;
-        self.boot(&fleet, &wanted, &api).await?;
+        self.while_they_run(&fleet, self.boot(&fleet, &wanted, &api)).await?;
         let context = self.write_kubeconfig(&wanted)?;
         // Where kubeadm ran they were applied with it. Else somebody may have deleted them since.
         let parts = async {
             let applied = fleet.first().is_some_and(Member::needs_kubeadm);
             if applied { Ok(()) } else { self.apply_parts(&fleet, &wanted, &api).await }
         };
-        tokio::try_join!(parts, self.wait_usable(&fleet, &wanted, &api))?;
+        let usable = async { tokio::try_join!(parts, self.wait_usable(&fleet, &wanted, &api)) };
+        self.while_they_run(&fleet, usable).await?;
         self.apply_spared(&fleet, &wanted, &api).await?;
 
         wanted.file.status.phase = Phase::Created;

@@ -1,14 +1,15 @@
 //! What can go wrong in this crate.
 
+use std::{error::Error, time::Duration};
+
 use skiff_config::NodeName;
 use skiff_report::{Diagnose, ExitCode, Reason};
 use skiff_runner::RunError;
-use thiserror::Error;
 
 use crate::diagnose::Cause;
 
 /// A failed step of the bootstrap.
-#[derive(Debug, Error)]
+#[derive(Debug, thiserror::Error)]
 pub enum BootstrapError {
     /// An `--extra-config` setting that cannot be brought into the configuration.
     #[error("extra-config `{setting}`: {detail}")]
@@ -57,6 +58,25 @@ pub enum BootstrapError {
         /// All it printed.
         printed: String,
     },
+    /// The control plane of a node cannot start, and waiting does not help.
+    #[error("node {node} cannot start Kubernetes: {cause}")]
+    Hopeless {
+        /// The node.
+        node: NodeName,
+        /// Why.
+        cause: Cause,
+    },
+    /// The API server did not answer in time.
+    #[error("the API server did not start within {} s: {cause}", timeout.as_secs())]
+    Silent {
+        /// Why, as its node tells.
+        cause: Cause,
+        /// How long it was waited for.
+        timeout: Duration,
+        /// Its last answer, or what came in place of one.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// etcd refused a change of its members.
     #[error("{action} failed: {detail}")]
     Etcd {
@@ -104,7 +124,7 @@ impl Diagnose for BootstrapError {
                 ExitCode::GUEST_ERROR,
                 "Restore the file from a backup, or make the cluster anew: `skiff delete`, then `skiff start`.",
             ),
-            Self::Kubeadm { cause, .. } => cause.reason(),
+            Self::Kubeadm { cause, .. } | Self::Hopeless { cause, .. } | Self::Silent { cause, .. } => cause.reason(),
             Self::Etcd { .. } => Reason::new(
                 "GUEST_ETCD_MEMBER",
                 ExitCode::GUEST_ERROR,

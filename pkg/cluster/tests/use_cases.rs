@@ -130,6 +130,19 @@ async fn a_start_that_was_killed_is_made_anew_by_the_next_one() {
 }
 
 #[tokio::test]
+async fn a_part_that_refuses_its_settings_ends_the_wait() {
+    let world = World::new();
+    *world.host.api.silent.lock().unwrap() = true;
+    let log = "==> /var/log/pods/kube-system_x/kube-apiserver/1.log <==\nError: unknown flag: --no-such\n";
+    world.host.connect.print(log);
+    let error = start(&world.host, &world.images, request()).await.unwrap_err();
+    assert_eq!(error.to_string(), "node dev cannot start Kubernetes: kube-apiserver does not know the flag --no-such");
+    assert_eq!(error.reason().id, "K8S_INVALID_FLAG");
+    assert!(error.reason().advice.contains("--extra-config=apiserver.no-such"), "{}", error.reason().advice);
+    assert!(world.host.store.load(&name()).unwrap().is_none(), "a new cluster is undone");
+}
+
+#[tokio::test]
 async fn undoing_a_start_never_touches_a_cluster_that_was_usable() {
     let world = World::new();
     start(&world.host, &world.images, request()).await.unwrap();

@@ -1,5 +1,8 @@
 //! The texts that a cause is told from, taken apart.
 
+/// So many ends of a part say that there will be more; by then it was tried for a minute.
+const ENOUGH_RUNS: u32 = 3;
+
 /// What kubeadm printed, and the node's log by who wrote it.
 pub(super) struct Evidence<'a> {
     pub(super) printed: Vec<&'a str>,
@@ -15,6 +18,8 @@ pub(super) struct Evidence<'a> {
 pub(super) struct PartLog<'a> {
     /// Name of the container, e.g. `kube-apiserver`.
     pub(super) part: &'a str,
+    /// How often it was started before.
+    run: u32,
     pub(super) lines: Vec<&'a str>,
 }
 
@@ -29,8 +34,9 @@ impl<'a> Evidence<'a> {
                 evidence.disks.push(line);
             } else if let Some(path) = line.strip_prefix("==> ").and_then(|rest| rest.strip_suffix(" <==")) {
                 // …/kube-system_POD_UID/CONTAINER/RUN.log
-                let part = path.rsplit('/').nth(1).unwrap_or(path);
-                evidence.parts.push(PartLog { part, lines: Vec::new() });
+                let mut names = path.trim_end_matches(".log").rsplit('/');
+                let run = names.next().and_then(|run| run.parse().ok()).unwrap_or(0);
+                evidence.parts.push(PartLog { part: names.next().unwrap_or(path), run, lines: Vec::new() });
             } else if let Some(log) = evidence.parts.last_mut() {
                 log.lines.push(container_line(line));
             } else {
@@ -55,6 +61,14 @@ impl<'a> Evidence<'a> {
     /// True if a disk has no room left.
     pub(super) fn disk_is_full(&self) -> bool {
         self.disks.iter().any(|line| line.split_whitespace().any(|word| word == "100%"))
+    }
+
+    /// True if a part that ended with these words has ended so often that it will again. While others
+    /// still start, parts end because they do not answer.
+    pub(super) fn has_given_up(&self, part: &str, words: &str) -> bool {
+        let lonely = ["deadline", "refused", "timeout", "timed out", "unavailable", "EOF", "no such host", "lost"];
+        let runs = self.parts.iter().filter(|log| log.part == part).map(|log| log.run).max();
+        runs.is_some_and(|runs| runs >= ENOUGH_RUNS) && !lonely.iter().any(|reason| words.contains(reason))
     }
 
     /// The last line of kubeadm's that says something.

@@ -18,16 +18,34 @@ use evidence::Evidence;
 /// full the disk is.
 ///
 /// A kubelet that gives up prints thousands of lines of stack after the reason, and a flag that is
-/// refused is followed by pages of usage; so lines are chosen, not just the last ones taken.
+/// refused is followed by pages of usage; so lines are chosen, not just the last ones taken. `/var`
+/// outlives the machine, so what is older than its boot is left out.
 pub const NODE_LOG: &str = r#"
-journalctl --no-pager -q -n 5000 -u kubelet -u containerd -o cat |
+boot=/run/skiff/resolv.conf
+since=$(stat -c %Y $boot 2>/dev/null || echo 0)
+journalctl --no-pager -q -n 5000 -u kubelet -u containerd -o cat --since "@$since" |
     grep -E '^[EF][0-9]{4} |level=(error|fatal)|TaskOOM|^(kubelet|containerd)\.service: |^Error|command failed' | tail -n 200 || true
 for log in /var/log/pods/kube-system_*/*/*.log; do
-    [ -e "$log" ] || continue
+    [ "$log" -nt $boot ] || continue
     echo "==> $log <=="
     if [ "$(wc -l <"$log")" -le 40 ]; then cat "$log"; else head -n 10 "$log"; tail -n 30 "$log"; fi
 done
 df -P /var /etc
+"#;
+
+/// The same for [`hopeless`], while the node still starts. A kubelet that runs has come over whatever
+/// it said before.
+pub const LOOKOUT_LOG: &str = r#"
+boot=/run/skiff/resolv.conf
+since=$(stat -c %Y $boot 2>/dev/null || echo 0)
+systemctl -q is-active kubelet ||
+    journalctl --no-pager -q -n 1000 -u kubelet -o cat --since "@$since" |
+    grep -E '^[EF][0-9]{4} |^kubelet\.service: |^Error|command failed' | tail -n 50 || true
+for log in /var/log/pods/kube-system_*/*/*.log; do
+    [ "$log" -nt $boot ] || continue
+    echo "==> $log <=="
+    head -n 10 "$log"; tail -n 10 "$log"
+done
 "#;
 
 /// Why it failed.
@@ -168,6 +186,22 @@ pub fn cause(printed: &str, node_log: &str) -> Cause {
         .or_else(|| printed::unreachable(&evidence))
         .or_else(|| evidence.last_words().map(|detail| Cause::Unknown { detail }))
         .unwrap_or(Cause::TooSlow)
+}
+
+/// A cause in the output of [`LOOKOUT_LOG`] that no waiting cures: settings that a part refuses each
+/// time it is started.
+#[must_use]
+pub fn hopeless(node_log: &str) -> Option<Cause> {
+    let evidence = Evidence::new("", node_log);
+    let told = parts::settings(&evidence).or_else(|| kubelet::cause(&evidence)).or_else(|| parts::crash(&evidence))?;
+    let waits_for_nothing = match &told {
+        Cause::UnknownFlag { .. } | Cause::BadFlagValue { .. } | Cause::FeatureGate { .. } => true,
+        Cause::Kubelet(trouble) => !matches!(trouble, KubeletTrouble::Runtime | KubeletTrouble::Stopped { .. }),
+        Cause::Etcd { detail } => evidence.has_given_up("etcd", detail),
+        Cause::Crash { part, detail } => evidence.has_given_up(part, detail),
+        _ => false,
+    };
+    waits_for_nothing.then_some(told)
 }
 
 impl fmt::Display for Cause {

@@ -22,6 +22,10 @@ pub(super) fn settings(evidence: &Evidence<'_>) -> Option<Cause> {
 }
 
 fn gate(part: &str, line: &str) -> Option<Cause> {
+    // Who only warns of one goes on.
+    if line.starts_with('W') {
+        return None;
+    }
     let found = |gate: &str, locked| Cause::FeatureGate { part: part.to_owned(), gate: word(gate).to_owned(), locked };
     match after(line, "unrecognized feature gate: ") {
         Some(gate) => Some(found(gate, false)),

@@ -176,6 +176,14 @@ pub async fn explain<R: Runner>(runner: &R) -> diagnose::Cause {
     diagnose::cause("", &node_log(runner).await)
 }
 
+/// Why waiting for a node that starts does not help, if so.
+pub async fn hopeless<R: Runner>(runner: &R) -> Option<diagnose::Cause> {
+    let look = Command::sh(diagnose::LOOKOUT_LOG).timeout(Duration::from_secs(10));
+    // A node too busy to be asked may still come.
+    let output = runner.output(look).await.ok()?;
+    diagnose::hopeless(&output.stdout_text())
+}
+
 /// The end of what kubelet, containerd and the control plane's containers wrote: where the reason
 /// stands for whatever kubeadm only saw time out.
 async fn node_log<R: Runner>(runner: &R) -> String {

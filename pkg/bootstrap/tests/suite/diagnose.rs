@@ -29,7 +29,8 @@ impl Case {
     fn told(&self) -> String {
         let cause = diagnose::cause(&self.printed, &self.node_log);
         let reason = cause.reason();
-        format!("{cause}\n{} {}\n{}\n", reason.id, reason.exit.0, reason.advice)
+        let hopeless = diagnose::hopeless(&self.node_log).map_or("", |_| "waiting does not help\n");
+        format!("{cause}\n{} {}\n{}\n{hopeless}", reason.id, reason.exit.0, reason.advice)
     }
 }
 

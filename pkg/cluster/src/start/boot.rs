@@ -15,7 +15,6 @@ use super::{
 use crate::{
     Api, ClusterError, ConnectApi, ImageSource, WaitFor,
     addons::{self, AtStart},
-    error::Outside,
     host::{api_error, image_error},
     manifests::{self, System},
     nodes,
@@ -203,8 +202,7 @@ where
             },
             (None, None) => return Err(api_error(error)),
         };
-        let source = Some(Outside::new(error));
-        Err(ClusterError::NotUsable { what: format!("the API server's start ({cause})"), timeout: patience, source })
+        Err(BootstrapError::Silent { cause, timeout: patience, source: error.into() }.into())
     }
 
     /// Keeps what kubeadm printed, whether it failed or not, without the token that lets nodes join.

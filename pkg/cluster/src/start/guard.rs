@@ -1,4 +1,5 @@
-//! Machines that end while somebody waits for what runs on them: nothing would ever come of that.
+//! Machines that end, or cannot do what they shall, while somebody waits for them: nothing would ever
+//! come of that.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -19,7 +20,8 @@ where
     K: ConnectApi,
     I: ImageSource,
 {
-    /// Does something with the nodes, and gives up when the machine of one ends meanwhile.
+    /// Does something with the nodes, and gives up when the machine of one ends meanwhile, or shows that
+    /// it never gets there.
     pub(super) async fn while_they_run<T>(
         &self,
         fleet: &Fleet,
@@ -29,6 +31,7 @@ where
             biased;
             done = does => done,
             node = self.one_ends(fleet) => Err(ClusterError::NodeEnded { cluster: self.name.clone(), node }),
+            trouble = self.look_out(fleet) => Err(trouble.into()),
         }
     }
 

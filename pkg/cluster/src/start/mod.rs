@@ -8,6 +8,7 @@ mod converge;
 mod fleet;
 mod guard;
 mod join;
+mod lookout;
 mod one;
 mod plan;
 mod preview;
@@ -170,16 +171,7 @@ where
         let fleet = self.prepare(&mut wanted).await?;
         let access = self.access(&wanted)?;
         let api = self.host.api.client(&access).map_err(api_error)?;
-        self.while_they_run(&fleet, self.boot(&fleet, &wanted, &api)).await?;
-        let context = self.write_kubeconfig(&wanted)?;
-        // Where kubeadm ran they were applied with it. Else somebody may have deleted them since.
-        let parts = async {
-            let applied = fleet.first().is_some_and(Member::needs_kubeadm);
-            if applied { Ok(()) } else { self.apply_parts(&fleet, &wanted, &api).await }
-        };
-        let usable = async { tokio::try_join!(parts, self.wait_usable(&fleet, &wanted, &api)) };
-        self.while_they_run(&fleet, usable).await?;
-        self.apply_spared(&fleet, &wanted, &api).await?;
+        let context = self.while_they_run(&fleet, self.make_usable(&fleet, &wanted, &api)).await?;
 
         wanted.file.status.phase = Phase::Created;
         fleet.mark_applied(&mut wanted.file);
@@ -187,6 +179,20 @@ where
         let outcome = outcome(&fleet);
         self.host.reporter.step(Step::Done, &done_line(outcome, &wanted));
         Ok(self.report(outcome, &wanted, Some(context)))
+    }
+
+    /// From planned nodes to a cluster that works. Tells whether it is the current context now.
+    async fn make_usable(&self, fleet: &Fleet, wanted: &Wanted, api: &K::Api) -> Result<bool, ClusterError> {
+        self.boot(fleet, wanted, api).await?;
+        let context = self.write_kubeconfig(wanted)?;
+        // Where kubeadm ran they were applied with it. Else somebody may have deleted them since.
+        let parts = async {
+            let applied = fleet.first().is_some_and(Member::needs_kubeadm);
+            if applied { Ok(()) } else { self.apply_parts(fleet, wanted, api).await }
+        };
+        tokio::try_join!(parts, self.wait_usable(fleet, wanted, api))?;
+        self.apply_spared(fleet, wanted, api).await?;
+        Ok(context)
     }
 
     fn access(&self, wanted: &Wanted) -> Result<Access, ClusterError> {

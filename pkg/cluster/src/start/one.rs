@@ -165,10 +165,12 @@ where
             Ok((_, api)) => api,
             Err(error) => self.only_api(&wanted, node)?.ok_or(error)?,
         };
-        self.while_they_run(&fleet, self.boot(&fleet, &wanted, &api)).await?;
-        let parts = self.apply_parts(&fleet, &wanted, &api);
-        let usable = async { tokio::try_join!(parts, self.wait_usable(&fleet, &wanted, &api)) };
-        self.while_they_run(&fleet, usable).await?;
+        let work = async {
+            self.boot(&fleet, &wanted, &api).await?;
+            let parts = self.apply_parts(&fleet, &wanted, &api);
+            tokio::try_join!(parts, self.wait_usable(&fleet, &wanted, &api))
+        };
+        self.while_they_run(&fleet, work).await?;
         let control_plane = fleet.members.iter().any(|member| member.role().is_control_plane());
         if control_plane && fleet.members.iter().any(Member::needs_kubeadm) {
             node_delete::tell_workers(self.host, &wanted.file, &wanted.spec).await?;

@@ -147,6 +147,8 @@ pub(crate) struct FakeApi {
     pub(crate) broken: Arc<Mutex<Option<String>>>,
     pub(crate) services: Arc<Mutex<Vec<ServiceInfo>>>,
     pub(crate) backends: Arc<Mutex<Vec<Backend>>>,
+    /// It never answers.
+    pub(crate) silent: Arc<Mutex<bool>>,
     /// How long waits were given: the first and the last of a start.
     pub(crate) patience: Arc<Mutex<Vec<Duration>>>,
 }
@@ -168,7 +170,8 @@ impl Api for FakeApi {
 
     async fn ready(&self, patience: Duration) -> Result<(), Infallible> {
         self.patience.lock().unwrap().push(patience);
-        Ok(())
+        let silent = *self.silent.lock().unwrap();
+        if silent { std::future::pending().await } else { Ok(()) }
     }
 
     async fn node_ready(&self, _: &str, _: Duration) -> Result<bool, Infallible> {

@@ -10,7 +10,7 @@ use skiff_runner::RunError;
 use skiff_store::StoreError;
 use thiserror::Error;
 
-use crate::ServiceError;
+use crate::{ServiceError, SnapshotError};
 
 /// An error of a part that is only known as a generic: a driver, an image source, an API client.
 #[derive(Debug)]
@@ -173,6 +173,9 @@ pub enum ClusterError {
     /// A service of the cluster, or the tunnel to them.
     #[error(transparent)]
     Service(Box<ServiceError>),
+    /// Snapshots.
+    #[error(transparent)]
+    Snapshot(Box<SnapshotError>),
     /// The Kubernetes API.
     #[error(transparent)]
     Api(Outside),
@@ -211,6 +214,12 @@ pub enum ClusterError {
 impl From<ServiceError> for ClusterError {
     fn from(error: ServiceError) -> Self {
         Self::Service(Box::new(error))
+    }
+}
+
+impl From<SnapshotError> for ClusterError {
+    fn from(error: SnapshotError) -> Self {
+        Self::Snapshot(Box::new(error))
     }
 }
 
@@ -282,6 +291,7 @@ impl Diagnose for ClusterError {
             Self::Store(error) => error.reason(),
             Self::Driver(error) | Self::Image(error) | Self::Api(error) | Self::Kubeconfig(error) => error.0.reason(),
             Self::Service(error) => error.reason(),
+            Self::Snapshot(error) => error.reason(),
             Self::Run(error) => error.reason(),
             Self::Addon(error) => error.reason(),
             Self::AddonPaused(name) => Reason::new(

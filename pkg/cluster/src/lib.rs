@@ -28,6 +28,7 @@ mod queue;
 mod report;
 mod schedule;
 mod services;
+mod snapshot;
 mod start;
 mod status;
 mod stop;
@@ -61,6 +62,7 @@ pub use services::{
     Endpoint, Forward, Found, ServiceApi, ServiceError, ServiceQuery, TunnelOptions, Way, find_services, list_services,
     tunnel,
 };
+pub use snapshot::{ClusterSnapshot, SnapshotError, delete_snapshot, list_snapshots, restore_snapshot, save_snapshot};
 pub use start::{Before, NewNode, NodeOutcome, Preview, add_node, preview, start, start_node, stop_node, undo_start};
 pub use start::{Change, Convergence, Impact, converge};
 pub use status::status;

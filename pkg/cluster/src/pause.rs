@@ -25,7 +25,7 @@ use crate::{
 /// [`ALL`]. Whether it still is, machines and API server are asked.
 const MARKER: &str = "paused";
 /// The marker's line for whole machines.
-const ALL: &str = "*";
+pub(crate) const ALL: &str = "*";
 /// Where the control plane lives.
 const SYSTEM: &str = "kube-system";
 /// How long a node that runs may take to let skiff in.
@@ -95,7 +95,7 @@ pub async fn unpause<D: Driver, C: Connect, K: ConnectApi>(
     }
     let report = thaw(host, &file, &live, &scope).await?;
     if !report.nodes.is_empty() {
-        await_api(host, &file).await;
+        await_api(host, &file, API_PATIENCE).await;
     }
     let message = match (report.containers, report.nodes.len()) {
         (_, 0) => format!("Cluster `{name}` is not paused"),
@@ -242,25 +242,29 @@ fn is_namespace(text: &str) -> bool {
 }
 
 /// Waits until a thawed API server answers. If it does not, `status` will tell.
-async fn await_api<D, C, K: ConnectApi>(host: &Host<D, C, K>, file: &ClusterFile) {
+pub(crate) async fn await_api<D, C, K: ConnectApi>(host: &Host<D, C, K>, file: &ClusterFile, patience: Duration) {
     let name = &file.metadata.name;
     let Ok(spec) = file.to_spec() else { return };
     let first = file.status.nodes.first();
     let way = first.and_then(|node| access::access(&host.store, name, spec.listen_address, node).ok().flatten());
     let Some(Ok(api)) = way.map(|way| host.api.client(&way)) else { return };
-    if api.ready(API_PATIENCE).await.is_err() {
+    if api.ready(patience).await.is_err() {
         host.reporter.warn(&format!("the API server does not answer yet: see `skiff status -p {name}`"));
     }
 }
 
 /// What the marker says; `None` if nothing was paused.
-fn marker(store: &Store, name: &ClusterName) -> Result<Option<Vec<String>>, ClusterError> {
+pub(crate) fn marker(store: &Store, name: &ClusterName) -> Result<Option<Vec<String>>, ClusterError> {
     let text = identity::read(store, name, MARKER)?;
     Ok(text.map(|text| text.lines().map(str::to_owned).collect()))
 }
 
 /// Writes the marker, or removes it when nothing is left to tell.
-fn mark(store: &Store, name: &ClusterName, lines: impl IntoIterator<Item = String>) -> Result<(), ClusterError> {
+pub(crate) fn mark(
+    store: &Store,
+    name: &ClusterName,
+    lines: impl IntoIterator<Item = String>,
+) -> Result<(), ClusterError> {
     let lines: BTreeSet<String> = lines.into_iter().collect();
     if lines.is_empty() {
         return Ok(store.remove_file(name, MARKER)?);

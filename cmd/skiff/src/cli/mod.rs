@@ -20,6 +20,7 @@ mod output;
 mod pause;
 mod profile;
 mod service;
+mod snapshot;
 mod spec;
 mod start;
 mod status;
@@ -86,6 +87,7 @@ pub(crate) enum Command {
     Pause(pause::Args),
     #[command(visible_alias = "resume")]
     Unpause(pause::UnpauseArgs),
+    Snapshot(snapshot::Args),
     Gc(gc::Args),
     Apply(apply::Args),
     Get(apply::GetArgs),
@@ -138,6 +140,7 @@ impl Command {
             Self::Apply(args) => args.output,
             Self::Pause(args) => args.output,
             Self::Unpause(args) => args.output,
+            Self::Snapshot(args) => args.events(),
             _ => EventFormat::Text,
         };
         output == EventFormat::Json
@@ -175,6 +178,7 @@ impl Command {
             Self::Unpause(args) => interrupt.unless(args.run(context)).await,
             Self::Apply(args) => args.run(context).await,
             Self::Get(args) => args.run(context),
+            Self::Snapshot(args) => interrupt.unless(args.run(context)).await,
             Self::Gc(args) => interrupt.unless(args.run(context)).await,
             Self::Status(args) => interrupt.unless(args.run(context)).await,
             Self::Profile(args) => interrupt.unless(args.run(context)).await,

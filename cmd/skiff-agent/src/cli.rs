@@ -8,7 +8,7 @@ use tracing_subscriber::{Layer, filter::Targets, layer::SubscriberExt, util::Sub
 
 use crate::{
     Error, api, dns, docker_info, endpoint, forward, ingress, ingress_dns, load_balancer, lookup, metrics_server,
-    routes, storage,
+    relay, routes, storage,
 };
 
 /// What runs inside a skiff cluster.
@@ -42,6 +42,8 @@ enum Role {
     Endpoint(endpoint::EndpointArgs),
     /// Pass connections on to a service
     Forward(forward::ForwardArgs),
+    /// Pass standard input and output on to an address of the cluster's network
+    Relay(relay::RelayArgs),
     /// Resolve a name as the C library does, and print its addresses
     Lookup(lookup::LookupArgs),
     /// Answer the few questions that old kubelets ask a Docker daemon
@@ -89,6 +91,7 @@ fn dispatch(role: Role) -> Result<ExitCode, Error> {
         Role::Routes(args) => routes::run(args).map(|()| ExitCode::SUCCESS),
         Role::Endpoint(args) => endpoint::run(args).map(|()| ExitCode::SUCCESS),
         Role::Forward(args) => forward::run(args).map(|()| ExitCode::SUCCESS),
+        Role::Relay(args) => relay::run(&args).map(|()| ExitCode::SUCCESS),
         Role::Lookup(args) => lookup::run(&args, &mut std::io::stdout().lock()),
         Role::DockerInfo(args) => docker_info::run(&args).map(|()| ExitCode::SUCCESS),
     }

@@ -19,6 +19,14 @@ pub(crate) enum Error {
         /// The cause.
         source: std::io::Error,
     },
+    /// An address could not be spoken to.
+    #[error("cannot speak to {address}")]
+    Relay {
+        /// The address.
+        address: SocketAddr,
+        /// The cause.
+        source: std::io::Error,
+    },
     /// A Unix socket could not be listened at.
     #[error("cannot listen at {}", path.display())]
     ListenUnix {

@@ -1,5 +1,6 @@
 //! skiff-agent: what runs inside a skiff cluster, one role for each subcommand.
 
+mod address;
 mod api;
 mod cli;
 mod dns;
@@ -17,6 +18,7 @@ mod lookup;
 mod manifests;
 mod metrics;
 mod metrics_server;
+mod relay;
 mod resolv;
 mod routes;
 mod runtime;

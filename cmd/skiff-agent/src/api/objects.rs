@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
+use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope, apimachinery::pkg::util::intstr::IntOrString};
 use kube::{Resource, api::ObjectMeta};
 use serde::Deserialize;
 
@@ -48,6 +48,8 @@ pub(crate) struct ServicePort {
     pub(crate) protocol: Option<String>,
     /// The number.
     pub(crate) port: u16,
+    /// The port of the pods, or of what an ExternalName service stands for.
+    pub(crate) target_port: Option<IntOrString>,
     /// What is spoken there, such as `kubernetes.io/h2c`.
     pub(crate) app_protocol: Option<String>,
 }

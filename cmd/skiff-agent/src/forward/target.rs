@@ -8,12 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use hickory_proto::{
-    op::Query,
-    rr::{Name, RData, RecordType},
-};
+use hickory_proto::rr::Name;
 
-use crate::{dns::forward::Upstream, wire};
+use crate::{address::addresses, dns::forward::Upstream};
 
 /// How long the name server may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -72,19 +69,9 @@ impl Target {
 
     async fn look_up(&self) -> io::Result<IpAddr> {
         let name = &self.service.name;
-        for kind in [RecordType::A, RecordType::AAAA] {
-            let question = wire::question(Query::query(name.clone(), kind), false, false);
-            let reply = self.dns.ask(&question, PATIENCE).await.map_err(io::Error::other)?;
-            let address = reply.answers.iter().find_map(|record| match &record.data {
-                RData::A(ip) => Some(IpAddr::V4(ip.0)),
-                RData::AAAA(ip) => Some(IpAddr::V6(ip.0)),
-                _ => None,
-            });
-            if let Some(address) = address {
-                return Ok(address);
-            }
-        }
-        Err(io::Error::new(io::ErrorKind::NotFound, format!("{name} has no address")))
+        let found = addresses(&self.dns, name, PATIENCE).await?;
+        let none = || io::Error::new(io::ErrorKind::NotFound, format!("{name} has no address"));
+        found.first().copied().ok_or_else(none)
     }
 }
 

@@ -7,8 +7,11 @@ mod access_log;
 mod annotations;
 mod auth;
 mod compile;
+mod duties;
+mod farewell;
 mod gateway;
 mod metrics;
+mod names;
 mod objects;
 mod place;
 mod policy;
@@ -16,6 +19,7 @@ mod problem;
 mod proxy;
 mod reload;
 mod report;
+mod selector;
 mod state;
 mod table;
 #[cfg(test)]
@@ -25,18 +29,16 @@ mod watch;
 
 pub(crate) use tls::TlsFault;
 
-use std::{net::IpAddr, sync::Arc, thread};
+use std::{net::IpAddr, path::PathBuf, sync::Arc, thread};
 
 use ipnet::IpNet;
 use tokio::task::JoinSet;
 
 use self::{
     access_log::AccessLog,
+    duties::Duties,
     metrics::IngressMetrics,
-    place::Place,
     proxy::{Listeners, Settings, Shared, Shutdown},
-    reload::Outcome,
-    state::State,
 };
 use crate::{
     Error,
@@ -83,6 +85,9 @@ pub(crate) struct IngressArgs {
     /// An address to write into the status of ingresses, instead of those of the nodes that serve. May be repeated.
     #[arg(long, value_name = "IP")]
     publish_address: Vec<IpAddr>,
+    /// The file that names the cluster's name server.
+    #[arg(long, value_name = "PATH", default_value = "/etc/resolv.conf")]
+    resolv_conf: PathBuf,
     /// The name of the pod that this is.
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     pod_name: Option<String>,
@@ -113,23 +118,28 @@ async fn serve(args: IngressArgs) -> Result<(), Error> {
     tasks.spawn(http::serve(health, Arc::new(Probe(Arc::clone(&shared)))));
     let shutdown = Shutdown::new();
     let mut workers = Vec::new();
+    let mut duties = None;
     let work = async {
         let client = api::connect(&args.access).await?;
-        follow(&args, client, &shared, &mut tasks);
+        let duties = duties.insert(Duties::begin(&args, client, &shared, tasks));
         // Until there are routes, clients wait in the sockets instead of being told that there is nothing.
         let mut generation = shared.generation.subscribe();
         drop(generation.wait_for(|generation| *generation > 0).await);
         workers = proxy::start(&shared, &listeners, worker_count(args.workers), &shutdown)?;
         drop(listeners);
         tracing::info!(http = %http_at, https = %https_at, routes = shared.table.load().len(), "serving");
-        // All tasks are there for ever; the first to end has failed.
-        tasks.join_next().await;
+        duties.failed().await;
         Err(Error::TaskEnded)
     };
     let ended = runtime::until_told_to_end(work).await;
     shutdown.begin();
     let joined = tokio::task::spawn_blocking(move || workers.into_iter().try_for_each(thread::JoinHandle::join));
-    if !matches!(joined.await, Ok(Ok(()))) {
+    let farewell = async {
+        if let Some(duties) = duties {
+            duties.end().await;
+        }
+    };
+    if !matches!(tokio::join!(joined, farewell).0, Ok(Ok(()))) {
         tracing::error!("a worker ended unexpectedly");
     }
     ended
@@ -143,35 +153,6 @@ fn networks(text: &str) -> Result<Vec<IpNet>, String> {
 
 fn worker_count(wanted: Option<usize>) -> usize {
     wanted.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from).min(MOST_WORKERS))
-}
-
-/// Starts all that follows the API server.
-fn follow(args: &IngressArgs, client: kube::Client, shared: &Arc<Shared>, tasks: &mut JoinSet<()>) {
-    let state = Arc::new(State::default());
-    let told = tokio::sync::watch::Sender::new(Arc::new(Outcome::default()));
-    let fixed = Some(args.publish_address.clone()).filter(|addresses| !addresses.is_empty());
-    let place = tokio::sync::watch::Sender::new(Place { speaks: fixed.is_some(), addresses: fixed.clone() });
-    let (outcome, here) = (told.subscribe(), place.subscribe());
-    let (own_client, own_shared, own_state) = (client.clone(), Arc::clone(shared), Arc::clone(&state));
-    tasks.spawn(async move { watch::run(own_client, &own_state, &own_shared.metrics).await });
-    let own_shared = Arc::clone(shared);
-    let own_state = Arc::clone(&state);
-    tasks.spawn(async move { reload::run(&own_state, &own_shared, &told).await });
-    let (own_client, metrics) = (client.clone(), Arc::clone(&shared.metrics));
-    let (own_outcome, own_here) = (outcome.clone(), here.clone());
-    tasks.spawn(async move { report::status(own_client, &state, own_outcome, own_here, &metrics).await });
-    let pod = args.pod_name.clone();
-    tasks.spawn(report::problems(client.clone(), pod.clone(), outcome, here));
-    match (pod, args.pod_namespace.clone(), fixed) {
-        (Some(pod), Some(namespace), None) => {
-            tasks.spawn(async move { place::run(client, &namespace, &pod, &place).await });
-        }
-        // Whoever waits for news about the place waits for ever.
-        _ => drop(tasks.spawn(async move {
-            place.closed().await;
-            std::future::pending().await
-        })),
-    }
 }
 
 struct Probe(Arc<Shared>);

@@ -4,6 +4,7 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, HashMap},
     fmt,
+    net::IpAddr,
 };
 
 use k8s_openapi::{ByteString, ClusterResourceScope, NamespaceResourceScope};
@@ -219,4 +220,6 @@ pub(crate) struct Objects {
     pub(crate) secrets: HashMap<Id, Secret>,
     /// What belongs to the Gateway API.
     pub(crate) gateway: GatewayObjects,
+    /// The addresses of the names that services of type ExternalName stand for, as far as they are known.
+    pub(crate) names: HashMap<String, Vec<IpAddr>>,
 }

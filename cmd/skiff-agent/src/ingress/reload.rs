@@ -1,6 +1,7 @@
 //! Makes a new table whenever something has changed, and puts it in force.
 
 use std::{
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -28,6 +29,8 @@ pub(super) struct Outcome {
     pub(super) served: Vec<(Id, Vec<LoadBalancerAddress>)>,
     /// What is told about gateways and their routes.
     pub(super) gateway: Reports,
+    /// The names whose addresses are needed.
+    pub(super) names: BTreeSet<String>,
 }
 
 /// Follows the state. Never returns.
@@ -54,7 +57,7 @@ pub(super) async fn run(state: &State, shared: &Shared, told: &watch::Sender<Arc
         tracing::debug!(routes, ?took, "routes in force");
         // With very many rules the work must not take all of the time.
         pause = GATHER.max(took * 3);
-        let Compiled { problems, served, gateway, .. } = compiled;
-        told.send_replace(Arc::new(Outcome { problems, served, gateway }));
+        let Compiled { problems, served, gateway, names, .. } = compiled;
+        told.send_replace(Arc::new(Outcome { problems, served, gateway, names }));
     }
 }

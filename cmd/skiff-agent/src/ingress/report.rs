@@ -86,9 +86,11 @@ pub(super) async fn status(
     }
 }
 
-async fn write(client: &Client, id: &Id, addresses: &[std::net::IpAddr]) -> Result<(), kube::Error> {
+/// Writes where an ingress is reached; without an address, that it is not.
+pub(super) async fn write(client: &Client, id: &Id, addresses: &[std::net::IpAddr]) -> Result<(), kube::Error> {
     let ingresses = Api::<Ingress>::namespaced(client.clone(), &id.namespace);
     let list: Vec<_> = addresses.iter().map(|ip| json!({"ip": ip.to_string()})).collect();
+    let list = Some(list).filter(|list| !list.is_empty());
     let patch = json!({"status": {"loadBalancer": {"ingress": list}}});
     ingresses.patch_status(&id.name, &PatchParams::default(), &Patch::Merge(patch)).await.map(drop)
 }

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Mutex, PoisonError,
-    atomic::{AtomicU8, Ordering},
+    atomic::{AtomicU16, Ordering},
 };
 
 use tokio::sync::Notify;
@@ -11,24 +11,33 @@ use super::objects::Objects;
 
 /// The kinds without which nothing can be served. Each is filled by a watch of its own.
 #[derive(Clone, Copy, Debug)]
-#[repr(u8)]
+#[repr(u16)]
 pub(super) enum Part {
     Classes = 1,
     Ingresses = 2,
     Services = 4,
     Slices = 8,
     Secrets = 16,
-    /// Filled as well when the server has no such kinds.
-    Gateway = 32,
+    GatewayClasses = 32,
+    Gateways = 64,
+    Routes = 128,
+    Grants = 256,
+    Namespaces = 512,
 }
 
-const COMPLETE: u8 = 63;
+impl Part {
+    /// Those that only the Gateway API needs: filled as well when the server does not have it.
+    pub(super) const GATEWAY: [Self; 5] =
+        [Self::GatewayClasses, Self::Gateways, Self::Routes, Self::Grants, Self::Namespaces];
+}
+
+const COMPLETE: u16 = 1023;
 
 /// The shared state.
 #[derive(Debug, Default)]
 pub(super) struct State {
     objects: Mutex<Objects>,
-    filled: AtomicU8,
+    filled: AtomicU16,
     changed: Notify,
 }
 
@@ -41,7 +50,7 @@ impl State {
 
     /// Notes that all objects of a kind are there.
     pub(super) fn fill(&self, part: Part) {
-        self.filled.fetch_or(part as u8, Ordering::Release);
+        self.filled.fetch_or(part as u16, Ordering::Release);
         self.changed.notify_one();
     }
 

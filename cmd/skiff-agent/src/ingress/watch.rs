@@ -90,8 +90,7 @@ async fn everywhere<K, P>(
     P: Place<K>,
 {
     loop {
-        let config = watcher::Config::default().any_semantic();
-        follow(Api::<K>::all(client.clone()), config, state, metrics, Some(part), Some, &place).await;
+        everything(client, state, metrics, part, &place).await;
     }
 }
 
@@ -100,20 +99,21 @@ pub(super) async fn everything<K, P>(
     client: &Client,
     state: &State,
     metrics: &IngressMetrics,
+    part: Part,
     place: impl Fn(&mut Objects) -> &mut P,
 ) where
     K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
     P: Place<K>,
 {
     let config = watcher::Config::default().any_semantic();
-    follow(Api::<K>::all(client.clone()), config, state, metrics, None, Some, &place).await;
+    follow(Api::<K>::all(client.clone()), config, state, metrics, part, Some, &place).await;
 }
 
 async fn secrets(client: &Client, state: &State, metrics: &IngressMetrics) {
     loop {
         let config = watcher::Config::default().any_semantic().fields(OTHER_SECRETS);
         let api = Api::<Secret>::all(client.clone());
-        follow(api, config, state, metrics, Some(Part::Secrets), useful, |objects| &mut objects.secrets).await;
+        follow(api, config, state, metrics, Part::Secrets, useful, |objects| &mut objects.secrets).await;
     }
 }
 
@@ -130,7 +130,7 @@ async fn slices(client: &Client, state: &State, metrics: &IngressMetrics) {
         let version = slice_version(client).await;
         let config = watcher::Config::default().any_semantic().labels("kubernetes.io/service-name");
         let api = Api::<EndpointSlice>::all_with(client.clone(), &version);
-        follow(api, config, state, metrics, Some(Part::Slices), Some, |objects| &mut objects.slices).await;
+        follow(api, config, state, metrics, Part::Slices, Some, |objects| &mut objects.slices).await;
     }
 }
 
@@ -165,7 +165,7 @@ async fn follow<K, P: Place<K>>(
     config: watcher::Config,
     state: &State,
     metrics: &IngressMetrics,
-    part: Option<Part>,
+    part: Part,
     useful: impl Fn(K) -> Option<K>,
     place: impl Fn(&mut Objects) -> &mut P,
 ) where
@@ -188,9 +188,7 @@ async fn follow<K, P: Place<K>>(
             }
             Ok(watcher::Event::InitDone) => {
                 state.change(|objects| place(objects).replace(std::mem::take(&mut listed)));
-                if let Some(part) = part {
-                    state.fill(part);
-                }
+                state.fill(part);
             }
             Ok(watcher::Event::Apply(object)) => {
                 let (id, object) = trim(object);

@@ -1,10 +1,12 @@
 //! From services and their slices to upstreams.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     net::{IpAddr, SocketAddr},
     sync::Arc,
 };
+
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::{
     api::objects::{EndpointSlice, Service, ServicePort},
@@ -22,6 +24,15 @@ pub(crate) struct Backends<'a> {
     objects: &'a Objects,
     slices: HashMap<Id, Vec<&'a EndpointSlice>>,
     known: HashMap<Question, Result<Arc<Upstream>, String>>,
+    names: BTreeSet<String>,
+}
+
+/// What was asked of [`Backends`].
+pub(crate) struct Found {
+    /// All upstreams, by name and protocol.
+    pub(crate) upstreams: HashMap<(String, Protocol), Arc<Upstream>>,
+    /// The names whose addresses are needed for them.
+    pub(crate) names: BTreeSet<String>,
 }
 
 /// A service, a port of it, and what to speak if that is laid down.
@@ -43,7 +54,7 @@ impl<'a> Backends<'a> {
                 slices.entry(Id::new(&id.namespace, service)).or_default().push(slice);
             }
         }
-        Self { objects, slices, known: HashMap::new() }
+        Self { objects, slices, known: HashMap::new(), names: BTreeSet::new() }
     }
 
     /// The upstream for a port of a service, speaking `protocol` or what the service says.
@@ -67,16 +78,17 @@ impl<'a> Backends<'a> {
         found
     }
 
-    /// All upstreams that were found, by name and protocol.
-    pub(crate) fn found(self) -> HashMap<(String, Protocol), Arc<Upstream>> {
+    /// What has come of all questions.
+    pub(crate) fn found(self) -> Found {
         let found = self.known.into_values().flatten();
-        found.map(|upstream| ((upstream.name.clone(), upstream.protocol), upstream)).collect()
+        let upstreams = found.map(|upstream| ((upstream.name.clone(), upstream.protocol), upstream)).collect();
+        Found { upstreams, names: self.names }
     }
 
-    fn make(&self, id: &Id, port: &PortKey, protocol: Option<Protocol>) -> Result<Arc<Upstream>, String> {
+    fn make(&mut self, id: &Id, port: &PortKey, protocol: Option<Protocol>) -> Result<Arc<Upstream>, String> {
         let service = self.objects.services.get(id).ok_or_else(|| format!("there is no service {id}"))?;
-        if service.spec.kind.as_deref() == Some("ExternalName") {
-            return Err(format!("service {id} is of type ExternalName, which is not supported"));
+        if is_external(service) {
+            return self.external(id, service, port, protocol);
         }
         let port = find_port(service, port).ok_or_else(|| match port {
             PortKey::Name(name) => format!("service {id} has no port {name}"),
@@ -85,6 +97,44 @@ impl<'a> Backends<'a> {
         let protocol = protocol.or_else(|| spoken(port.app_protocol.as_deref()?)).unwrap_or_default();
         let name = format!("{}/{}:{}", id.namespace, id.name, port.port);
         Ok(Arc::new(Upstream::new(name, protocol, self.endpoints(id, port.name.as_deref().unwrap_or_default()))))
+    }
+
+    /// What a service of type ExternalName stands for. Its names are asked for elsewhere; until there is an answer,
+    /// it has no endpoints.
+    fn external(
+        &mut self,
+        id: &Id,
+        service: &Service,
+        port: &PortKey,
+        protocol: Option<Protocol>,
+    ) -> Result<Arc<Upstream>, String> {
+        let found = find_port(service, port);
+        let number = match (found.and_then(|port| port.target_port.as_ref()), found, port) {
+            (Some(IntOrString::Int(number)), ..) if *number > 0 => u16::try_from(*number).unwrap_or_default(),
+            (_, Some(found), _) => found.port,
+            // Such a service need not list its ports.
+            (_, None, PortKey::Number(number)) => *number,
+            (_, None, PortKey::Name(name)) => return Err(format!("service {id} has no port {name}")),
+        };
+        let name = service.spec.external_name.as_deref().unwrap_or_default().trim_end_matches('.');
+        let addresses = match name.parse::<IpAddr>() {
+            Ok(address) => Some(vec![address]),
+            Err(_) => {
+                self.names.insert(name.to_owned());
+                self.objects.names.get(name).cloned()
+            }
+        };
+        let known = addresses.is_some();
+        // What listens at this pod's own loopback device is nobody else's business.
+        let mut foreign = addresses.unwrap_or_default();
+        foreign.retain(|address| !address.is_loopback() && !address.is_unspecified());
+        if known && foreign.is_empty() {
+            return Err(format!("{name}, which service {id} stands for, has no address that may be used"));
+        }
+        let spoken = found.and_then(|port| spoken(port.app_protocol.as_deref()?));
+        let label = format!("{}/{}:{number}", id.namespace, id.name);
+        let endpoints = foreign.into_iter().map(|address| SocketAddr::new(address, number)).collect();
+        Ok(Arc::new(Upstream::new(label, protocol.or(spoken).unwrap_or_default(), endpoints)))
     }
 
     /// The addresses behind a port, in order, each once.
@@ -114,6 +164,11 @@ impl<'a> Backends<'a> {
         endpoints.dedup();
         endpoints
     }
+}
+
+/// Whether a service stands for a name.
+pub(crate) fn is_external(service: &Service) -> bool {
+    service.spec.kind.as_deref() == Some("ExternalName")
 }
 
 fn find_port<'a>(service: &'a Service, port: &PortKey) -> Option<&'a ServicePort> {

@@ -7,9 +7,11 @@ mod ingress;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use backends::Backends;
+pub(crate) use backends::{Backends, is_external};
 pub(crate) use certs::CertCache;
 pub(crate) use class::CONTROLLER;
+
+use std::collections::BTreeSet;
 
 use super::{
     gateway::{self, status::Reports},
@@ -29,6 +31,8 @@ pub(crate) struct Compiled {
     pub(crate) served: Vec<(Id, Vec<LoadBalancerAddress>)>,
     /// What is told about gateways and their routes.
     pub(crate) gateway: Reports,
+    /// The names whose addresses are needed.
+    pub(crate) names: BTreeSet<String>,
 }
 
 /// Makes the table.
@@ -38,7 +42,8 @@ pub(crate) fn compile(objects: &Objects, certs: &mut CertCache) -> Compiled {
     ingress::compile(objects, &mut backends, certs, &mut compiled);
     gateway::compile::compile(objects, &mut backends, certs, &mut compiled);
     certs.forget_unused();
-    compiled.table.upstreams = backends.found();
+    let found = backends.found();
+    (compiled.table.upstreams, compiled.names) = (found.upstreams, found.names);
     compiled.table.ingress.finish();
     compiled.table.gateway.iter_mut().for_each(super::table::Hosts::finish);
     compiled

@@ -244,7 +244,10 @@ fn what_is_wrong_with_an_ingress_is_all_said() {
         ingress("four", &[("use-regex", "true")], "4.test", "/(", "a"),
     ]
     .concat();
-    let mut problems: Vec<String> = compiled(&yaml).problems.iter().map(ToString::to_string).collect();
+    let mut objects = objects(&yaml);
+    objects.names.insert("x.test".to_owned(), vec!["127.0.0.1".parse().unwrap()]);
+    let compiled = compile(&objects, &mut CertCache::default());
+    let mut problems: Vec<String> = compiled.problems.iter().map(ToString::to_string).collect();
     problems.sort();
     let expected = [
         "Ingress default/four: path /( is no expression",
@@ -253,11 +256,39 @@ fn what_is_wrong_with_an_ingress_is_all_said() {
         "Ingress default/one: there is no service default/nothing",
         "Ingress default/one: these annotations are not supported and have no effect: limit-rps",
         "Ingress default/three: service default/a has no port 80",
-        "Ingress default/two: service default/ext is of type ExternalName, which is not supported",
+        "Ingress default/two: x.test, which service default/ext stands for, has no address that may be used",
     ];
     assert_eq!(problems.len(), expected.len(), "{problems:#?}");
     for (problem, expected) in problems.iter().zip(expected) {
         assert!(problem.starts_with(expected), "{problem}");
+    }
+}
+
+#[test]
+fn a_service_that_stands_for_a_name_leads_to_its_addresses() {
+    let external = |ports: &str| {
+        format!(
+            "kind: Service\nmetadata: {{name: ext}}\nspec: {{type: ExternalName, externalName: x.test.{ports}}}\n---\n"
+        )
+    };
+    for (ports, known, endpoints) in [
+        ("", None, vec![]),
+        ("", Some(vec!["192.0.2.1", "192.0.2.2", "127.0.0.1"]), vec!["192.0.2.1:80", "192.0.2.2:80"]),
+        (", ports: [{port: 80, targetPort: 8080}]", Some(vec!["192.0.2.1"]), vec!["192.0.2.1:8080"]),
+        (", ports: [{port: 80}]", Some(vec!["2001:db8::1"]), vec!["[2001:db8::1]:80"]),
+    ] {
+        let mut objects = objects(&[external(ports), ingress("i", &[], "x.test", "/", "ext")].concat());
+        objects.names.extend(
+            known.map(|known| {
+                ("x.test".to_owned(), known.into_iter().map(|address| address.parse().unwrap()).collect())
+            }),
+        );
+        let compiled = compile(&objects, &mut CertCache::default());
+        assert_eq!(compiled.names, ["x.test".to_owned()].into(), "the name is asked for, known or not");
+        assert_eq!(compiled.problems, []);
+        let found: Vec<String> =
+            compiled.table.upstreams.values().flat_map(|one| &one.endpoints).map(ToString::to_string).collect();
+        assert_eq!(found, endpoints, "{ports}");
     }
 }
 

@@ -7,26 +7,18 @@ use regex_lite::Regex;
 
 use super::{
     filters,
-    objects::{BackendRef, Gateway, HttpRoute, Listener, NamedMatch, ParentRef, RouteMatch, RouteRule},
-    status::{Condition, GatewayReport, ListenerReport, ParentReport},
+    grant::granted,
+    listener::{Served, allows, hosts, listen},
+    objects::{BackendRef, GROUP, Gateway, HttpRoute, MirrorFilter, NamedMatch, ParentRef, RouteMatch, RouteRule},
+    status::{self, Condition, GatewayReport, ParentReport, has_ours},
 };
 use crate::ingress::{
     annotations,
-    compile::{Backends, CONTROLLER, CertCache, Compiled},
+    compile::{Backends, CertCache, Compiled, is_external},
     objects::{Id, Objects, PortRef},
     policy::Policy,
-    table::{Action, Conditions, Depth, HostName, PathRule, Pattern, Route, Share, Split},
+    table::{Action, Conditions, Mirror, PathRule, Pattern, Route, Share, Split, Upstream},
 };
-
-/// The ports of listeners that are served: plain HTTP and HTTPS.
-const PORTS: [u16; 2] = [80, 443];
-
-/// A listener that is served.
-struct Served<'a> {
-    gateway: &'a Id,
-    listener: &'a Listener,
-    secure: bool,
-}
 
 /// Compiles all gateways of our classes and the routes that belong to them.
 pub(crate) fn compile(objects: &Objects, backends: &mut Backends<'_>, certs: &mut CertCache, out: &mut Compiled) {
@@ -34,12 +26,9 @@ pub(crate) fn compile(objects: &Objects, backends: &mut Backends<'_>, certs: &mu
     let mut served = Vec::new();
     let mut reports = HashMap::new();
     for (id, gateway) in &ours {
-        let report = gateway.spec.listeners.iter().map(|listener| {
-            let (secure, report) = listen(id, listener, objects, certs, out);
-            served.extend(secure.map(|secure| Served { gateway: id, listener, secure }));
-            report
-        });
-        reports.insert((*id).clone(), GatewayReport { listeners: report.collect() });
+        let (own, listeners) = listen(id, gateway, objects, certs, out);
+        served.extend(own);
+        reports.insert((*id).clone(), GatewayReport { listeners });
     }
     let mut routes: Vec<(&Id, &HttpRoute)> = objects.gateway.routes.iter().collect();
     // Of two rules for the same requests the older stays in force.
@@ -50,12 +39,18 @@ pub(crate) fn compile(objects: &Objects, backends: &mut Backends<'_>, certs: &mu
             parents.map(|parent| (Id::new(parent.namespace.as_deref().unwrap_or(&id.namespace), &parent.name), parent));
         let parents: Vec<(Id, &ParentRef)> = parents.filter(|(gateway, _)| reports.contains_key(gateway)).collect();
         if parents.is_empty() {
+            // What was told about gateways that are no more is taken back.
+            out.gateway.routes.extend(has_ours(&route.status).then(|| (id.clone(), Vec::new())));
             continue;
         }
         let rules = rules(id, route, objects, backends);
         let mut told = Vec::new();
         for (gateway, parent) in parents {
-            let accepted = attach(id, route, (&gateway, parent), &served, &rules, &mut reports, out);
+            let meant = Meant { route: id, hosts: &route.spec.hostnames, gateway: &gateway, parent };
+            let accepted = match attach(&meant, &served, &rules, objects, &mut reports, out) {
+                Ok(()) => Condition::yes("Accepted", "Accepted"),
+                Err((reason, message)) => Condition::no("Accepted", reason, &message),
+            };
             let resolved = match &rules.unresolved {
                 Some((reason, message)) => Condition::no("ResolvedRefs", reason, message),
                 None => Condition::yes("ResolvedRefs", "ResolvedRefs"),
@@ -68,81 +63,21 @@ pub(crate) fn compile(objects: &Objects, backends: &mut Backends<'_>, certs: &mu
 }
 
 fn is_gateway(parent: &ParentRef) -> bool {
-    parent.kind.as_deref().unwrap_or("Gateway") == "Gateway"
-        && parent.group.as_deref().unwrap_or("gateway.networking.k8s.io") == "gateway.networking.k8s.io"
+    parent.kind.as_deref().unwrap_or("Gateway") == "Gateway" && parent.group.as_deref().unwrap_or(GROUP) == GROUP
 }
 
 fn is_ours(gateway: &Gateway, objects: &Objects) -> bool {
     let class = objects.gateway.classes.get(&Id::new("", &gateway.spec.gateway_class_name));
-    class.is_some_and(|class| class.spec.controller_name == CONTROLLER)
+    class.is_some_and(status::is_ours)
 }
 
-/// Whether a listener is served, and if so over TLS or not; and what is told about it.
-fn listen(
-    gateway: &Id,
-    listener: &Listener,
-    objects: &Objects,
-    certs: &mut CertCache,
-    out: &mut Compiled,
-) -> (Option<bool>, ListenerReport) {
-    let mut report = ListenerReport::new(&listener.name);
-    let secure = match (listener.protocol.as_str(), listener.port) {
-        ("HTTP", port) if port == PORTS[0] => false,
-        ("HTTPS", port) if port == PORTS[1] => true,
-        ("HTTP" | "HTTPS", _) => {
-            let message = "HTTP is served at port 80 and HTTPS at port 443 only";
-            report.conditions.push(Condition::no("Accepted", "PortUnavailable", message));
-            return (None, report);
-        }
-        (other, _) => {
-            let message = format!("{other} is not supported");
-            report.conditions.push(Condition::no("Accepted", "UnsupportedProtocol", &message));
-            return (None, report);
-        }
-    };
-    report.conditions.push(Condition::yes("Accepted", "Accepted"));
-    let mut fault = None;
-    for reference in listener.tls.iter().filter(|_| secure).flat_map(|tls| &tls.certificate_refs) {
-        let id = Id::new(reference.namespace.as_deref().unwrap_or(&gateway.namespace), &reference.name);
-        let cert = match granted(objects, ("Gateway", &gateway.namespace), ("", "Secret", &id)) {
-            true => certs.get(&id, objects.secrets.get(&id)).map_err(|fault| ("InvalidCertificateRef", fault)),
-            false => Err(("RefNotPermitted", format!("no ReferenceGrant lets this gateway use secret {id}"))),
-        };
-        match cert {
-            Ok(cert) => {
-                out.table.certs.add(HostName::parse(listener.hostname.as_deref(), Depth::Many), &cert);
-            }
-            Err(cause) => fault = Some(cause),
-        }
-    }
-    report.conditions.push(match &fault {
-        Some((reason, message)) => Condition::no("ResolvedRefs", reason, message),
-        None => Condition::yes("ResolvedRefs", "ResolvedRefs"),
-    });
-    report.conditions.push(match fault {
-        Some((_, message)) => Condition::no("Programmed", "Invalid", &message),
-        None => Condition::yes("Programmed", "Programmed"),
-    });
-    (Some(secure), report)
-}
-
-/// Whether an object may refer to one in another namespace.
-fn granted(objects: &Objects, (kind, namespace): (&str, &str), (group, to, id): (&str, &str, &Id)) -> bool {
-    namespace == id.namespace
-        || objects.gateway.grants.iter().filter(|(grant, _)| grant.namespace == id.namespace).any(|(_, grant)| {
-            grant.spec.from.iter().any(|from| from.kind == kind && from.namespace == namespace)
-                && grant.spec.to.iter().any(|target| {
-                    target.group == group
-                        && target.kind == to
-                        && target.name.as_ref().is_none_or(|name| *name == id.name)
-                })
-        })
-}
+/// Why something that is referred to cannot be used: in a word, and in a sentence.
+type Unresolved = (&'static str, String);
 
 /// The rules of a route, whatever listeners they end up with.
 struct Rules {
     all: Vec<(PathRule, Arc<Route>)>,
-    unresolved: Option<(&'static str, String)>,
+    unresolved: Option<Unresolved>,
     refused: Option<String>,
 }
 
@@ -162,12 +97,7 @@ fn rules(id: &Id, route: &HttpRoute, objects: &Objects, backends: &mut Backends<
             });
             match made {
                 Ok((path_rule, conditions, policy)) => {
-                    let shares: Vec<Share> = rule
-                        .backend_refs
-                        .iter()
-                        .map(|backend| share(id, backend, path, objects, backends, &mut rules.unresolved))
-                        .collect();
-                    let split = Split { shares, canary: None, missing: StatusCode::INTERNAL_SERVER_ERROR };
+                    let split = split(id, rule, path, objects, backends, &mut rules.unresolved);
                     let route = Route {
                         name: Arc::clone(&name),
                         conditions,
@@ -233,76 +163,133 @@ fn timeouts(rule: &RouteRule, policy: &mut Policy) -> Result<(), String> {
     Ok(())
 }
 
-fn share(
+/// The backend that a route refers to.
+fn backend(
     route: &Id,
     backend: &BackendRef,
-    prefix: &str,
     objects: &Objects,
     backends: &mut Backends<'_>,
-    unresolved: &mut Option<(&'static str, String)>,
-) -> Share {
+) -> Result<Arc<Upstream>, Unresolved> {
     let id = Id::new(backend.namespace.as_deref().unwrap_or(&route.namespace), &backend.name);
     let is_service = backend.kind.as_deref().unwrap_or("Service") == "Service"
         && backend.group.as_deref().unwrap_or_default().is_empty();
-    let found = if !is_service {
-        Err(("InvalidKind", format!("backend {id} is no service")))
-    } else if !granted(objects, ("HTTPRoute", &route.namespace), ("", "Service", &id)) {
-        Err(("RefNotPermitted", format!("no ReferenceGrant lets this route use service {id}")))
-    } else {
-        let port = PortRef { name: None, number: backend.port };
-        backends.find(&id, Some(&port), None).map_err(|fault| ("BackendNotFound", fault))
+    if !is_service {
+        return Err(("InvalidKind", format!("backend {id} is no service")));
+    }
+    if !granted(objects, ("HTTPRoute", &route.namespace), ("", "Service", &id)) {
+        return Err(("RefNotPermitted", format!("no ReferenceGrant lets this route use service {id}")));
+    }
+    if objects.services.get(&id).is_some_and(is_external) {
+        // The specification advises against it: such a service would lead out of the namespace without a grant.
+        return Err(("BackendNotFound", format!("service {id} is of type ExternalName, which routes may not use")));
+    }
+    let port = PortRef { name: None, number: backend.port };
+    backends.find(&id, Some(&port), None).map_err(|fault| ("BackendNotFound", fault))
+}
+
+fn share(
+    route: &Id,
+    wish: &BackendRef,
+    prefix: &str,
+    objects: &Objects,
+    backends: &mut Backends<'_>,
+) -> Result<Share, Unresolved> {
+    let upstream = Some(backend(route, wish, objects, backends)?);
+    if wish.filters.iter().any(|filter| filter.request_mirror.is_some()) {
+        return Err(("IncompatibleFilters", "a copy can be asked for by a rule, not by a backend".to_owned()));
+    }
+    let policy = filters::policy(&wish.filters, prefix).map_err(|fault| ("IncompatibleFilters", fault))?;
+    let policy = (!wish.filters.is_empty()).then(|| Arc::new(policy));
+    Ok(Share { weight: wish.weight.unwrap_or(1), upstream, policy })
+}
+
+fn mirror(
+    route: &Id,
+    wish: &MirrorFilter,
+    objects: &Objects,
+    backends: &mut Backends<'_>,
+) -> Result<Mirror, Unresolved> {
+    let upstream = backend(route, &wish.backend_ref, objects, backends)?;
+    let (weight, total) = match (&wish.fraction, wish.percent) {
+        (Some(fraction), _) => (fraction.numerator, fraction.denominator.unwrap_or(100)),
+        (None, percent) => (percent.unwrap_or(100), 100),
     };
-    let policy = filters::policy(&backend.filters, prefix).map_err(|fault| ("IncompatibleFilters", fault));
-    let (upstream, policy) = match (found, policy) {
-        (Ok(upstream), Ok(policy)) => (Some(upstream), (!backend.filters.is_empty()).then(|| Arc::new(policy))),
-        (Err(fault), _) | (_, Err(fault)) => {
+    Ok(Mirror { upstream, weight, total })
+}
+
+/// Where the requests of a rule go. What cannot be found is noted, and its requests are answered with an error.
+fn split(
+    route: &Id,
+    rule: &RouteRule,
+    prefix: &str,
+    objects: &Objects,
+    backends: &mut Backends<'_>,
+    unresolved: &mut Option<Unresolved>,
+) -> Split {
+    let mut shares = Vec::new();
+    for wish in &rule.backend_refs {
+        shares.push(share(route, wish, prefix, objects, backends).unwrap_or_else(|fault| {
             *unresolved = Some(fault);
-            (None, None)
+            Share { weight: wish.weight.unwrap_or(1), upstream: None, policy: None }
+        }));
+    }
+    let mut mirrors = Vec::new();
+    for wish in rule.filters.iter().filter_map(|filter| filter.request_mirror.as_ref()) {
+        match mirror(route, wish, objects, backends) {
+            Ok(mirror) => mirrors.push(mirror),
+            Err(fault) => *unresolved = Some(fault),
         }
-    };
-    Share { weight: backend.weight.unwrap_or(1), upstream, policy }
+    }
+    Split { shares, mirrors, canary: None, missing: StatusCode::INTERNAL_SERVER_ERROR }
+}
+
+/// A route, and what it says it belongs to.
+struct Meant<'a> {
+    route: &'a Id,
+    hosts: &'a [String],
+    gateway: &'a Id,
+    parent: &'a ParentRef,
+}
+
+impl Meant<'_> {
+    fn means(&self, one: &Served<'_>) -> bool {
+        let ParentRef { section_name, port, .. } = self.parent;
+        one.gateway == self.gateway
+            && section_name.as_ref().is_none_or(|name| *name == one.listener.name)
+            && port.is_none_or(|port| port == one.listener.port)
+    }
 }
 
 /// Adds the rules to the listeners that a parent reference means.
 fn attach(
-    id: &Id,
-    route: &HttpRoute,
-    (gateway, parent): (&Id, &ParentRef),
+    meant: &Meant<'_>,
     served: &[Served<'_>],
     rules: &Rules,
+    objects: &Objects,
     reports: &mut HashMap<Id, GatewayReport>,
     out: &mut Compiled,
-) -> Condition {
+) -> Result<(), (&'static str, String)> {
     if let Some(fault) = &rules.refused {
-        return Condition::no("Accepted", "UnsupportedValue", fault);
+        return Err(("UnsupportedValue", fault.clone()));
     }
-    let meant: Vec<&Served<'_>> = served
-        .iter()
-        .filter(|one| one.gateway == gateway)
-        .filter(|one| parent.section_name.as_ref().is_none_or(|name| *name == one.listener.name))
-        .filter(|one| parent.port.is_none_or(|port| port == one.listener.port))
-        .collect();
-    if meant.is_empty() {
-        return Condition::no("Accepted", "NoMatchingParent", "the gateway has no such listener");
+    let mut listeners: Vec<&Served<'_>> = served.iter().filter(|one| meant.means(one)).collect();
+    if listeners.is_empty() {
+        return Err(("NoMatchingParent", "the gateway has no such listener".to_owned()));
     }
-    let allowed: Vec<&Served<'_>> = meant.into_iter().filter(|one| allows(one.listener, gateway, id)).collect();
-    if allowed.is_empty() {
-        let message = "the listeners take no routes of this namespace; selectors are not supported";
-        return Condition::no("Accepted", "NotAllowedByListeners", message);
+    listeners.retain(|one| allows(one.listener, meant.gateway, &meant.route.namespace, objects));
+    if listeners.is_empty() {
+        let message = format!("no listener takes HTTPRoutes of namespace {}", meant.route.namespace);
+        return Err(("NotAllowedByListeners", message));
     }
     let mut attached = false;
-    for one in allowed {
-        let hosts = hosts(one.listener.hostname.as_deref(), &route.spec.hostnames);
+    for one in listeners {
+        let hosts = hosts(one.listener.hostname.as_deref(), meant.hosts);
         if hosts.is_empty() {
             continue;
         }
         attached = true;
-        let report = reports
-            .get_mut(gateway)
-            .and_then(|report| report.listeners.iter_mut().find(|report| report.name == one.listener.name));
-        if let Some(report) = report {
-            report.attached += 1;
-        }
+        let reports = reports.get_mut(meant.gateway).into_iter().flat_map(|report| &mut report.listeners);
+        reports.filter(|report| report.name == one.listener.name).for_each(|report| report.attached += 1);
         for host in &hosts {
             for (path, route) in &rules.all {
                 out.table.gateway[usize::from(one.secure)].add(host.clone(), path.clone(), Arc::clone(route));
@@ -310,44 +297,7 @@ fn attach(
         }
     }
     match attached {
-        true => Condition::yes("Accepted", "Accepted"),
-        false => Condition::no("Accepted", "NoMatchingListenerHostname", "no listener has a host of this route"),
-    }
-}
-
-fn allows(listener: &Listener, gateway: &Id, route: &Id) -> bool {
-    let namespaces = listener.allowed_routes.as_ref().and_then(|allowed| allowed.namespaces.as_ref());
-    match namespaces.and_then(|namespaces| namespaces.from.as_deref()).unwrap_or("Same") {
-        "All" => true,
-        "Same" => gateway.namespace == route.namespace,
-        _ => false,
-    }
-}
-
-/// The hosts that a listener and a route have in common.
-fn hosts(listener: Option<&str>, route: &[String]) -> Vec<HostName> {
-    let listener = HostName::parse(listener, Depth::Many);
-    if route.is_empty() {
-        return vec![listener];
-    }
-    let common = route.iter().filter_map(|host| {
-        let host = HostName::parse(Some(host), Depth::Many);
-        if covers(&listener, &host) { Some(host) } else { covers(&host, &listener).then(|| listener.clone()) }
-    });
-    common.collect()
-}
-
-/// Whether all hosts that the second means are meant by the first.
-fn covers(first: &HostName, second: &HostName) -> bool {
-    match (first, second) {
-        (HostName::Any, _) => true,
-        (HostName::Exact(one), HostName::Exact(other)) => one == other,
-        (HostName::Below(domain, _), HostName::Exact(host)) => {
-            host.strip_suffix(domain.as_str()).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
-        }
-        (HostName::Below(domain, _), HostName::Below(other, _)) => {
-            other == domain || other.ends_with(&format!(".{domain}"))
-        }
-        _ => false,
+        true => Ok(()),
+        false => Err(("NoMatchingListenerHostname", "no listener has a host of this route".to_owned())),
     }
 }

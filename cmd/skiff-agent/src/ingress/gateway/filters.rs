@@ -23,6 +23,8 @@ pub(super) fn policy(filters: &[Filter], prefix: &str) -> Result<Policy, String>
                     None => None,
                 };
             }
+            // Copies go to backends, which are found elsewhere.
+            "RequestMirror" if filter.request_mirror.is_some() => {}
             other => return Err(format!("the filter {other} is not supported")),
         }
     }

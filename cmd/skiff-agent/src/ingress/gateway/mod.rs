@@ -2,6 +2,8 @@
 
 pub(super) mod compile;
 mod filters;
+mod grant;
+mod listener;
 pub(super) mod objects;
 pub(super) mod status;
 #[cfg(test)]

@@ -2,12 +2,18 @@
 
 use std::{borrow::Cow, collections::BTreeMap};
 
-use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope};
+use k8s_openapi::{ClusterResourceScope, NamespaceResourceScope, apimachinery::pkg::apis::meta::v1::LabelSelector};
 use kube::{Resource, api::ObjectMeta};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{api::objects::view_of, ingress::objects::Id};
+use crate::{
+    api::objects::{Namespace, view_of},
+    ingress::objects::Id,
+};
+
+/// The group of all kinds of the Gateway API.
+pub(super) const GROUP: &str = "gateway.networking.k8s.io";
 
 /// All that is known of the Gateway API's objects.
 #[derive(Debug, Default)]
@@ -20,6 +26,8 @@ pub(crate) struct GatewayObjects {
     pub(crate) routes: BTreeMap<Id, HttpRoute>,
     /// What may be referred to from other namespaces.
     pub(crate) grants: BTreeMap<Id, ReferenceGrant>,
+    /// The namespaces, for those who select routes by their labels.
+    pub(crate) namespaces: BTreeMap<Id, Namespace>,
 }
 
 macro_rules! object {
@@ -90,8 +98,23 @@ spec!(
     }
 );
 spec!(/** TLS of a listener. */ ListenerTls { mode: Option<String>, certificate_refs: Vec<ObjectRef> });
-spec!(/** Which routes a listener takes. */ AllowedRoutes { namespaces: Option<RouteNamespaces> });
-spec!(/** From where a listener takes routes. */ RouteNamespaces { from: Option<String> });
+spec!(
+    /** Which routes a listener takes. */
+    AllowedRoutes { namespaces: Option<RouteNamespaces>, kinds: Vec<RouteKind> }
+);
+spec!(
+    /** From where a listener takes routes. */
+    RouteNamespaces { from: Option<String>, selector: Option<LabelSelector> }
+);
+spec!(/** A kind of routes. */ RouteKind { group: Option<String>, kind: String });
+
+impl RouteKind {
+    /// Its group, whether it is named or not.
+    pub(crate) fn group(&self) -> &str {
+        self.group.as_deref().unwrap_or(GROUP)
+    }
+}
+
 spec!(
     /** Some object. */
     ObjectRef { group: Option<String>, kind: Option<String>, namespace: Option<String>, name: String }
@@ -141,8 +164,14 @@ spec!(
         response_header_modifier: Option<HeaderModifier>,
         request_redirect: Option<RedirectFilter>,
         url_rewrite: Option<RewriteFilter>,
+        request_mirror: Option<MirrorFilter>,
     }
 );
+spec!(
+    /** A backend that gets copies. */
+    MirrorFilter { backend_ref: BackendRef, percent: Option<u32>, fraction: Option<Fraction> }
+);
+spec!(/** A part of a whole, which is 100 unless it is named. */ Fraction { numerator: u32, denominator: Option<u32> });
 spec!(/** Changes of headers. */ HeaderModifier { set: Vec<Header>, add: Vec<Header>, remove: Vec<String> });
 spec!(/** A header. */ Header { name: String, value: String });
 spec!(
@@ -161,8 +190,8 @@ spec!(
     PathFilter { r#type: String, replace_full_path: Option<String>, replace_prefix_match: Option<String> }
 );
 spec!(/** Who may refer to what. */ GrantSpec { from: Vec<GrantFrom>, to: Vec<GrantTo> });
-spec!(/** Who may refer. */ GrantFrom { group: String, kind: String, namespace: String });
-spec!(/** What may be referred to. */ GrantTo { group: String, kind: String, name: Option<String> });
+spec!(/** Who may refer. */ GrantFrom { group: Option<String>, kind: String, namespace: String });
+spec!(/** What may be referred to. */ GrantTo { group: Option<String>, kind: String, name: Option<String> });
 
 /// What routes belong to.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]

@@ -32,7 +32,8 @@ pub(crate) struct Condition {
 impl Condition {
     /// It holds.
     pub(super) fn yes(kind: &'static str, reason: &str) -> Self {
-        Self { kind, holds: true, reason: reason.to_owned(), message: String::new() }
+        // Never empty: some builds of old API servers take an empty text for none at all, and refuse it.
+        Self { kind, holds: true, reason: reason.to_owned(), message: "all is well".to_owned() }
     }
 
     /// It does not.
@@ -106,11 +107,16 @@ pub(crate) enum Change {
     Route(Id, Value),
 }
 
+/// Whether a route's status tells about gateways of ours.
+pub(super) fn has_ours(status: &Value) -> bool {
+    status["parents"].as_array().into_iter().flatten().any(|parent| parent["controllerName"] == CONTROLLER)
+}
+
 /// What has to be written so that all objects say what the reports say.
 pub(crate) fn changes(objects: &Objects, reports: &Reports, addresses: &[IpAddr]) -> Vec<Change> {
     let mut changes = Vec::new();
     for (id, class) in &objects.gateway.classes {
-        if class.spec.controller_name == CONTROLLER {
+        if is_ours(class) {
             let accepted = Condition::yes("Accepted", "Accepted");
             let number = class.metadata.generation.unwrap_or_default();
             let wanted = json!({"conditions": [accepted.json(number, &class.status["conditions"])]});
@@ -130,6 +136,34 @@ pub(crate) fn changes(objects: &Objects, reports: &Reports, addresses: &[IpAddr]
         changes.extend((route.status != wanted).then(|| Change::Route(id.clone(), wanted)));
     }
     changes
+}
+
+/// What has to be written when nobody serves any more: gateways are as they were made, and routes know of none of ours.
+pub(crate) fn nobody(objects: &Objects) -> Vec<Change> {
+    let all = &objects.gateway;
+    let ours = |class: &str| all.classes.get(&Id::new("", class)).is_some_and(is_ours);
+    let waiting = |kinds: &[&str]| -> Vec<Value> { kinds.iter().map(|kind| waiting(kind)).collect() };
+    let classes = all.classes.iter().filter(|(_, class)| is_ours(class));
+    let classes = classes.map(|(id, _)| Change::Class(id.clone(), json!({"conditions": waiting(&["Accepted"])})));
+    let gateways = all.gateways.iter().filter(|(_, gateway)| ours(&gateway.spec.gateway_class_name));
+    let empty = json!({"addresses": [], "listeners": [], "conditions": waiting(&["Accepted", "Programmed"])});
+    let gateways = gateways.map(|(id, _)| Change::Gateway(id.clone(), empty.clone()));
+    let routes = all.routes.iter().filter(|(_, route)| has_ours(&route.status));
+    let routes = routes.map(|(id, route)| Change::Route(id.clone(), route_status(route, &[])));
+    classes.chain(gateways).chain(routes).collect()
+}
+
+/// Whether a class names this controller.
+pub(super) fn is_ours(class: &GatewayClass) -> bool {
+    class.spec.controller_name == CONTROLLER
+}
+
+/// What the Gateway API says before any controller has said something.
+fn waiting(kind: &str) -> Value {
+    json!({
+        "type": kind, "status": "Unknown", "reason": "Pending", "message": "Waiting for controller",
+        "lastTransitionTime": "1970-01-01T00:00:00Z",
+    })
 }
 
 fn gateway_status(gateway: &Gateway, report: &GatewayReport, addresses: &[IpAddr]) -> Value {

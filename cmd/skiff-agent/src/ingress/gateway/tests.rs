@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use http::Request;
 use serde_json::{Value, json};
 
-use super::status::{Change, changes};
+use super::status::{Change, changes, nobody};
 use crate::ingress::{
     compile::{CertCache, Compiled, compile},
     objects::{Id, Objects},
@@ -164,8 +164,15 @@ fn what_is_wrong_with_a_route_is_in_its_status() {
             ["Accepted=True Accepted", "ResolvedRefs=False InvalidKind"],
         ),
         (
-            json!({"rules": [{"filters": [{"type": "RequestMirror"}]}]}),
+            json!({"rules": [{"filters": [{"type": "ExtensionRef"}]}]}),
             ["Accepted=False UnsupportedValue", "ResolvedRefs=True ResolvedRefs"],
+        ),
+        (
+            json!({"rules": [{
+                "filters": [{"type": "RequestMirror", "requestMirror": {"backendRef": {"name": "none", "port": 80}}}],
+                "backendRefs": to("a"),
+            }]}),
+            ["Accepted=True Accepted", "ResolvedRefs=False BackendNotFound"],
         ),
         (
             json!({"parentRefs": [{"name": "gate", "sectionName": "none"}]}),
@@ -189,7 +196,10 @@ fn a_status_that_says_it_already_is_left_alone() {
     assert_eq!(first.len(), 3);
     for change in first {
         match change {
-            Change::Class(id, status) => objects.gateway.classes.get_mut(&id).unwrap().status = status,
+            Change::Class(id, status) => {
+                assert_ne!(status["conditions"][0]["message"], "");
+                objects.gateway.classes.get_mut(&id).unwrap().status = status;
+            }
             Change::Gateway(id, status) => {
                 assert_eq!(status["addresses"][0]["value"], "192.0.2.1");
                 assert_eq!(status["listeners"][0]["attachedRoutes"], 1);
@@ -208,4 +218,112 @@ fn gateways_of_others_are_left_alone() {
     objects.gateway.classes.values_mut().for_each(|class| class.spec.controller_name = "other".to_owned());
     let compiled = compile(&objects, &mut CertCache::default());
     assert_eq!((compiled.table.len(), changes(&objects, &compiled.gateway, &[]).len()), (0, 0));
+}
+
+/// What is told about each listener of the only gateway, as `type=status reason`.
+fn listeners(objects: &Objects) -> Vec<Vec<String>> {
+    let compiled = compile(objects, &mut CertCache::default());
+    let all = changes(objects, &compiled.gateway, &[]);
+    let status = all.iter().find_map(|change| match change {
+        Change::Gateway(_, status) => Some(status["listeners"].clone()),
+        _ => None,
+    });
+    let text = |one: &Value| {
+        ["type", "status", "reason"].map(|field| one[field].as_str().unwrap_or_default().to_owned()).join(" ")
+    };
+    let conditions = |one: &Value| one["conditions"].as_array().into_iter().flatten().map(text).collect();
+    status.unwrap_or_default().as_array().into_iter().flatten().map(conditions).collect()
+}
+
+#[test]
+fn listeners_that_cannot_be_served_say_why() {
+    for (listener, expected) in [
+        (json!({"name": "x", "port": 80, "protocol": "HTTP"}), "Accepted False HostnameConflict"),
+        (json!({"name": "x", "port": 81, "protocol": "HTTP"}), "Accepted False PortUnavailable"),
+        (
+            json!({"name": "x", "port": 443, "protocol": "HTTPS", "tls": {"mode": "Passthrough"}}),
+            "Accepted False UnsupportedProtocol",
+        ),
+        (
+            json!({"name": "x", "port": 443, "protocol": "HTTPS", "allowedRoutes": {"kinds": [{"kind": "TCPRoute"}]}}),
+            "ResolvedRefs False InvalidRouteKinds",
+        ),
+        (
+            json!({"name": "x", "port": 443, "protocol": "HTTPS", "tls": {"certificateRefs": [{"name": "none"}]}}),
+            "ResolvedRefs False InvalidCertificateRef",
+        ),
+        (
+            json!({"name": "x", "port": 443, "protocol": "HTTPS",
+                "tls": {"certificateRefs": [{"name": "there", "namespace": "other"}]}}),
+            "ResolvedRefs False RefNotPermitted",
+        ),
+    ] {
+        let mut objects = cluster(&[]);
+        let gateway = objects.gateway.gateways.values_mut().next().unwrap();
+        gateway.spec.listeners.push(serde_json::from_value(listener.clone()).unwrap());
+        let told = listeners(&objects).pop().unwrap();
+        assert!(told.iter().any(|one| one == expected), "{listener}: {told:?}");
+    }
+}
+
+#[test]
+fn a_listener_may_choose_namespaces_by_their_labels() {
+    for (labels, expected) in
+        [(json!({"team": "web"}), "Accepted=True Accepted"), (json!({}), "Accepted=False NotAllowedByListeners")]
+    {
+        let mut objects = cluster(&[]);
+        let allowed = json!({"namespaces": {"from": "Selector", "selector": {"matchLabels": {"team": "web"}}}});
+        let gateway = objects.gateway.gateways.values_mut().next().unwrap();
+        gateway.spec.listeners[0].allowed_routes = serde_json::from_value(allowed).unwrap();
+        let namespace = json!({"metadata": {"name": "other", "labels": labels}});
+        objects.gateway.namespaces.insert(Id::new("", "other"), serde_json::from_value(namespace).unwrap());
+        let route = json!({"metadata": {"name": "far", "namespace": "other"},
+            "spec": {"parentRefs": [{"name": "gate", "namespace": "default", "sectionName": "http"}]}});
+        objects.gateway.routes.insert(Id::new("other", "far"), serde_json::from_value(route).unwrap());
+        assert_eq!(told(&objects, "far")[0], expected);
+    }
+}
+
+#[test]
+fn a_grant_opens_services_of_other_namespaces() {
+    let far = json!({"rules": [{"backendRefs": [{"name": "far", "namespace": "other", "port": 80}]}]});
+    let mut objects = cluster(&[far]);
+    let service = json!({"metadata": {"name": "far", "namespace": "other"}, "spec": {"ports": [{"port": 80}]}});
+    objects.services.insert(Id::new("other", "far"), serde_json::from_value(service).unwrap());
+    for (from, to, expected) in [
+        ("default", "far", "ResolvedRefs=True ResolvedRefs"),
+        ("default", "near", "ResolvedRefs=False RefNotPermitted"),
+        ("third", "far", "ResolvedRefs=False RefNotPermitted"),
+    ] {
+        let grant = json!({"metadata": {"name": "grant", "namespace": "other"}, "spec": {
+            "from": [{"group": "gateway.networking.k8s.io", "kind": "HTTPRoute", "namespace": from}],
+            "to": [{"group": "", "kind": "Service", "name": to}],
+        }});
+        objects.gateway.grants.insert(Id::new("other", "grant"), serde_json::from_value(grant).unwrap());
+        assert_eq!(told(&objects, "r0")[1], expected, "{from} {to}");
+    }
+}
+
+#[test]
+fn what_was_told_is_taken_back_when_nobody_serves_any_more() {
+    let mut objects = cluster(&[json!({"rules": [{"backendRefs": to("a")}]})]);
+    let others = json!({"controllerName": "other", "parentRef": {"name": "theirs"}, "conditions": []});
+    let own = json!({"controllerName": "skiff.dev/ingress", "parentRef": {"name": "gate"}, "conditions": []});
+    objects.gateway.routes.values_mut().next().unwrap().status = json!({"parents": [others, own]});
+    let all = nobody(&objects);
+    assert_eq!(all.len(), 3);
+    for change in all {
+        match change {
+            Change::Class(_, status) => assert_eq!(status["conditions"][0]["status"], "Unknown"),
+            Change::Gateway(_, status) => {
+                assert_eq!((status["addresses"].clone(), status["listeners"].clone()), (json!([]), json!([])));
+            }
+            Change::Route(_, status) => assert_eq!(status["parents"], json!([others])),
+        }
+    }
+    // The same holds for a route whose gateway is gone.
+    objects.gateway.gateways.clear();
+    let compiled = compile(&objects, &mut CertCache::default());
+    let told = changes(&objects, &compiled.gateway, &[]);
+    assert!(told.contains(&Change::Route(Id::new("default", "r0"), json!({"parents": [others]}))), "{told:?}");
 }

@@ -13,10 +13,13 @@ use std::{
 
 use bytes::Bytes;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
-use tokio::time::Sleep;
+use tokio::{sync::mpsc, time::Sleep};
 
 use super::pool::Lease;
 use crate::ingress::access_log::Record;
+
+/// Parts of a body that may wait for a copy to be read.
+const COPY_ROOM: usize = 64;
 
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +33,9 @@ pub(crate) enum BodyFault {
     /// The connection broke.
     #[error("the connection broke")]
     Broken(#[source] hyper::Error),
+    /// It is a copy, and the original went on without it.
+    #[error("the copy fell behind")]
+    Lost,
 }
 
 /// How far the body of a request has come.
@@ -61,15 +67,29 @@ impl Upload {
 
 /// The body of a request.
 pub(crate) struct RequestBody {
-    inner: Option<Incoming>,
+    source: RequestSource,
     left: Option<u64>,
     upload: Option<Arc<Upload>>,
+    /// Who gets the same. A copy that falls behind is given up.
+    copies: Vec<mpsc::Sender<Part>>,
+}
+
+enum RequestSource {
+    Nothing,
+    Client(Incoming),
+    Copy(mpsc::Receiver<Part>),
+}
+
+/// A part of a body on its way to a copy. Without an end, the copy is not whole.
+enum Part {
+    Data(Bytes),
+    End,
 }
 
 impl RequestBody {
     /// No body.
     pub(super) fn empty() -> Self {
-        Self { inner: None, left: None, upload: None }
+        Self { source: RequestSource::Nothing, left: None, upload: None, copies: Vec::new() }
     }
 
     /// What a client sends, up to a limit.
@@ -77,12 +97,60 @@ impl RequestBody {
         if inner.is_end_stream() {
             return Self::empty();
         }
-        Self { inner: Some(inner), left: limit, upload: Some(Arc::new(Upload::new())) }
+        let upload = Some(Arc::new(Upload::new()));
+        Self { source: RequestSource::Client(inner), left: limit, upload, copies: Vec::new() }
     }
 
     /// Its progress, if there is a body at all.
     pub(super) fn upload(&self) -> Option<Arc<Upload>> {
         self.upload.clone()
+    }
+
+    /// A body that is the same, and comes as fast as this one is read.
+    pub(super) fn copy(&mut self) -> Self {
+        if matches!(self.source, RequestSource::Nothing) {
+            return Self::empty();
+        }
+        let (sender, receiver) = mpsc::channel(COPY_ROOM);
+        self.copies.push(sender);
+        let upload = Some(Arc::new(Upload::new()));
+        Self { source: RequestSource::Copy(receiver), left: None, upload, copies: Vec::new() }
+    }
+
+    /// Counts a part and passes it on to the copies.
+    fn pass(&mut self, frame: &Frame<Bytes>) -> Result<(), BodyFault> {
+        if let Some(upload) = &self.upload {
+            upload.moved();
+        }
+        let Some(data) = frame.data_ref() else { return Ok(()) };
+        if let Some(left) = &mut self.left {
+            match left.checked_sub(data.len() as u64) {
+                Some(rest) => *left = rest,
+                None => {
+                    if let Some(upload) = &self.upload {
+                        upload.too_large.store(true, Ordering::Relaxed);
+                    }
+                    return Err(BodyFault::TooLarge);
+                }
+            }
+        }
+        self.copies.retain(|copy| copy.try_send(Part::Data(data.clone())).is_ok());
+        Ok(())
+    }
+
+    fn poll_source(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+        match &mut self.source {
+            RequestSource::Nothing => Poll::Ready(None),
+            RequestSource::Client(inner) => {
+                let frame = ready!(Pin::new(inner).poll_frame(cx));
+                Poll::Ready(frame.map(|frame| frame.map_err(BodyFault::Broken)))
+            }
+            RequestSource::Copy(parts) => Poll::Ready(match ready!(parts.poll_recv(cx)) {
+                Some(Part::Data(data)) => Some(Ok(Frame::data(data))),
+                Some(Part::End) => None,
+                None => Some(Err(BodyFault::Lost)),
+            }),
+        }
     }
 }
 
@@ -92,35 +160,30 @@ impl Body for RequestBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
         let this = &mut *self;
-        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
-        let frame = match ready!(Pin::new(inner).poll_frame(cx)) {
-            None => return Poll::Ready(None),
-            Some(Err(error)) => return Poll::Ready(Some(Err(BodyFault::Broken(error)))),
-            Some(Ok(frame)) => frame,
+        let result = match ready!(this.poll_source(cx)) {
+            Some(Ok(frame)) => Some(this.pass(&frame).map(|()| frame)),
+            other => other,
         };
-        if let Some(upload) = &this.upload {
-            upload.moved();
+        if result.is_none() || this.is_end_stream() {
+            this.copies.drain(..).for_each(|copy| drop(copy.try_send(Part::End)));
         }
-        if let (Some(left), Some(data)) = (&mut this.left, frame.data_ref()) {
-            match left.checked_sub(data.len() as u64) {
-                Some(rest) => *left = rest,
-                None => {
-                    if let Some(upload) = &this.upload {
-                        upload.too_large.store(true, Ordering::Relaxed);
-                    }
-                    return Poll::Ready(Some(Err(BodyFault::TooLarge)));
-                }
-            }
-        }
-        Poll::Ready(Some(Ok(frame)))
+        Poll::Ready(result)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(Body::is_end_stream)
+        match &self.source {
+            RequestSource::Nothing => true,
+            RequestSource::Client(inner) => inner.is_end_stream(),
+            RequestSource::Copy(_) => false,
+        }
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.inner.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+        match &self.source {
+            RequestSource::Nothing => SizeHint::with_exact(0),
+            RequestSource::Client(inner) => inner.size_hint(),
+            RequestSource::Copy(_) => SizeHint::default(),
+        }
     }
 }
 

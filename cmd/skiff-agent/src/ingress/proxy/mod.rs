@@ -7,6 +7,7 @@ mod body;
 mod choose;
 mod forward;
 mod headers;
+mod mirror;
 mod pool;
 mod serve;
 mod tls_client;

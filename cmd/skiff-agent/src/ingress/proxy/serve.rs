@@ -86,7 +86,7 @@ fn log_tail(trail: &Trail, agent: &HeaderValue) -> String {
 }
 
 async fn answer(
-    worker: &Worker,
+    worker: &Arc<Worker>,
     peer: &Arc<Peer>,
     request: Request<Incoming>,
     trail: &mut Trail,
@@ -123,7 +123,7 @@ async fn answer(
 
 /// A request that is being answered.
 struct Call<'a> {
-    worker: &'a Worker,
+    worker: &'a Arc<Worker>,
     peer: Arc<Peer>,
     /// The host in the form that routes have.
     host: String,
@@ -237,7 +237,13 @@ impl Call<'_> {
             choose::cookie(&head.headers, &affinity.cookie).and_then(|id| choose::endpoint_by_id(upstream, id))
         });
         // A tunnel's first bytes belong to the tunnel.
-        let body = if client.is_some() { RequestBody::empty() } else { RequestBody::new(body, policy.body_limit) };
+        let mut body = if client.is_some() { RequestBody::empty() } else { RequestBody::new(body, policy.body_limit) };
+        for mirror in split.mirrors.iter().filter(|mirror| client.is_none() && mirror.takes(self.worker)) {
+            let mut copy = head.clone();
+            if self.prepare(&mut copy, policy, None, mirror.upstream.protocol, None).is_ok() {
+                mirror.send(self.worker, copy, body.copy(), policy.timeouts);
+            }
+        }
         let asked = match self.prepare(&mut head, policy, own, upstream.protocol, wanted) {
             Ok(()) => Request::from_parts(head, body),
             Err(text) => return answers::plain(StatusCode::BAD_REQUEST, text),

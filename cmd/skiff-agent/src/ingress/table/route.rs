@@ -45,6 +45,8 @@ pub(crate) struct Split {
     pub(crate) shares: Vec<Share>,
     /// Another backend that gets some of them.
     pub(crate) canary: Option<Canary>,
+    /// Backends that get copies, whose answers nobody waits for.
+    pub(crate) mirrors: Vec<Mirror>,
     /// The answer where a backend does not exist.
     pub(crate) missing: StatusCode,
 }
@@ -58,6 +60,17 @@ pub(crate) struct Share {
     pub(crate) upstream: Option<Arc<Upstream>>,
     /// What happens to its requests only.
     pub(crate) policy: Option<Arc<Policy>>,
+}
+
+/// A backend that gets copies of some requests.
+#[derive(Debug)]
+pub(crate) struct Mirror {
+    /// The backend.
+    pub(crate) upstream: Arc<Upstream>,
+    /// Its parts of `total`.
+    pub(crate) weight: u32,
+    /// What the weight is a part of.
+    pub(crate) total: u32,
 }
 
 /// A backend on trial.

@@ -79,6 +79,18 @@ pub enum AddonError {
         /// All that is wrong with them.
         problems: Vec<SettingsProblem>,
     },
+    /// Something is to be set of an addon that is off.
+    #[error("addon {addon} is not enabled, so nothing can be set of it here")]
+    Off {
+        /// The addon.
+        addon: String,
+    },
+    /// Something is to be set, and no addon is named.
+    #[error("{setting} is for no addon")]
+    Nameless {
+        /// What is to be set.
+        setting: String,
+    },
     /// The addon is not for the cluster's version of Kubernetes.
     #[error("addon {addon} works on Kubernetes {range}, not on {version}")]
     Version {
@@ -124,6 +136,23 @@ pub enum AddonError {
         #[source]
         source: KubeError,
     },
+    /// What was enabled for an addon that failed could not be taken out again.
+    #[error("{first}; {}, which was enabled with it, could not be taken out again", left.join(" and "))]
+    Remains {
+        /// The failure.
+        first: Box<AddonError>,
+        /// The addons that are still there.
+        left: Vec<String>,
+        /// Why.
+        #[source]
+        source: Box<AddonError>,
+    },
+    /// Several things are wrong.
+    #[error("{}\n{}", count(errors.len(), "thing") + " cannot be done", errors.iter().map(|error| chain(error)).collect::<Vec<_>>().join("\n"))]
+    Several {
+        /// Each of them.
+        errors: Vec<AddonError>,
+    },
     /// It does not work, and neither did its undoing.
     #[error("addon {addon} does not work: {}; undoing it failed as well", chain(first))]
     NotUndone {
@@ -147,6 +176,20 @@ pub enum AddonError {
     /// The API, and no addon in particular.
     #[error(transparent)]
     Kube(#[from] KubeError),
+}
+
+impl AddonError {
+    /// All that is wrong as one error, if something is.
+    ///
+    /// # Errors
+    /// The only one, or [`Several`](Self::Several).
+    pub fn all(mut errors: Vec<Self>) -> Result<(), Self> {
+        match errors.len() {
+            0 => Ok(()),
+            1 => Err(errors.remove(0)),
+            _ => Err(Self::Several { errors }),
+        }
+    }
 }
 
 fn did_you_mean(near: &[String]) -> String {
@@ -203,6 +246,10 @@ impl Diagnose for AddonError {
                     "`skiff addons configure {addon} --show` and `skiff addons images {addon}` tell what can be set."
                 ),
             ),
+            Self::Off { addon } => {
+                Reason::new("MK_USAGE", ExitCode::PROGRAM_USAGE, format!("Name {addon} among those to enable."))
+            }
+            Self::Nameless { .. } => Reason::new("MK_USAGE", ExitCode::PROGRAM_USAGE, "Write it like ADDON.KEY=VALUE."),
             Self::Version { .. } => Reason::new(
                 "SVC_ADDON_UNSUPPORTED",
                 ExitCode::CONTROL_PLANE_UNSUPPORTED,
@@ -218,12 +265,32 @@ impl Diagnose for AddonError {
             ),
             Self::Refused { refusals, .. } => refused(refusals),
             Self::NotWorking { source, .. } => source.reason(),
+            Self::Remains { first, left, .. } => {
+                let reason = first.reason();
+                Reason::new(reason.id, reason.exit, format!("`skiff addons disable {}`", left.join(" ")))
+            }
+            Self::Several { errors } => several(errors),
             Self::NotUndone { addon, first, .. } => {
                 let reason = first.reason();
                 Reason::new(reason.id, reason.exit, format!("`skiff addons disable {addon}` removes what is left."))
             }
             Self::Api { source, .. } | Self::Kube(source) => source.reason(),
         }
+    }
+}
+
+/// What the first is, and what helps against each.
+fn several(errors: &[AddonError]) -> Reason {
+    let reasons: Vec<Reason> = errors.iter().map(Diagnose::reason).collect();
+    let mut advice: Vec<&str> = Vec::new();
+    for reason in &reasons {
+        if !advice.contains(&&*reason.advice) {
+            advice.push(&reason.advice);
+        }
+    }
+    match reasons.first() {
+        Some(first) => Reason::new(first.id, first.exit, advice.join(" ")),
+        None => Reason::new("MK_USAGE", ExitCode::PROGRAM_USAGE, ""),
     }
 }
 

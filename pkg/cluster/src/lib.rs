@@ -37,8 +37,8 @@ mod upgrade;
 
 pub use access::ClientFiles;
 pub use addons::{
-    AddonListing, AddonReport, AddonRequest, AddonState, addon_states, configure_addon, disable_addons, enable_addons,
-    list_addons,
+    AddonListing, AddonReport, AddonRequest, AddonSetting, AddonSettings, AddonState, ListedImage, addon_states,
+    configure_addon, disable_addons, enable_addons, list_addons,
 };
 pub use api::{Api, ConnectApi};
 pub use delete::delete;

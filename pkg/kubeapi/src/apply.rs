@@ -93,10 +93,13 @@ impl Client {
     ) -> Result<(), KubeError> {
         let begin = Instant::now();
         let mut rests = Rests::new();
+        let mut told = None;
         loop {
-            let trouble = match deadline.limit(ONE_OBJECT, self.once(manifest, place, deed)).await {
-                Ok(()) => return Ok(()),
-                Err(trouble) => trouble,
+            let trouble = match (deadline.limit(ONE_OBJECT, self.once(manifest, place, deed)).await, told) {
+                (Ok(()), _) => return Ok(()),
+                // A request that was cut off by the deadline tells less than the one before it.
+                (Err(trouble), Some(before)) if trouble == Trouble::slow() => before,
+                (Err(trouble), _) => trouble,
             };
             let again = match trouble.again() {
                 // The kind was defined a moment ago, by us, and is not served yet.
@@ -111,6 +114,7 @@ impl Client {
             if hopeless || deadline.is_over() {
                 return Err(KubeError::Refused { object: manifest.title(), source: trouble });
             }
+            told = Some(trouble);
             deadline.rest(rests.next()).await;
         }
     }

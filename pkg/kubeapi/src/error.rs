@@ -193,6 +193,10 @@ impl Diagnose for KubeError {
 /// Where to look when nothing better is known.
 const SEE_LOGS: &str = "`skiff logs` shows what the cluster is busy with.";
 
+/// What to do about a webhook that answers nothing, or no.
+const MEND_WEBHOOK: &str =
+    "A webhook in the cluster takes part in this; see that its pods run and what they say, or delete it.";
+
 fn own(path: &std::path::Path) -> String {
     format!("Make {} yours: `sudo chown $(id -u):$(id -g) {0}`.", path.display())
 }
@@ -212,11 +216,9 @@ fn refused_reason(trouble: &Trouble) -> Reason {
             ExitCode::CONTROL_PLANE_CONFLICT,
             "Somebody else looks after these fields; --force takes them over.",
         ),
-        Trouble::Answer { message, .. } if message.contains("failed calling webhook") => Reason::new(
-            "K8S_WEBHOOK",
-            ExitCode::CONTROL_PLANE_ERROR,
-            "A webhook in the cluster takes part in this and does not answer; see that its pods run, or delete it.",
-        ),
+        Trouble::Answer { message, .. } if message.contains("failed calling webhook") => {
+            Reason::new("K8S_WEBHOOK", ExitCode::CONTROL_PLANE_ERROR, MEND_WEBHOOK)
+        }
         Trouble::Answer { .. } => Reason::new("K8S_REFUSED", ExitCode::CONTROL_PLANE_ERROR, ""),
         other => api_reason(other),
     }
@@ -248,17 +250,19 @@ fn cause_reason(cause: &Cause) -> Reason {
         Cause::Crash { .. } | Cause::Container { .. } | Cause::Setup { .. } => {
             Reason::new("GUEST_POD_FAILED", ExitCode::GUEST_ERROR, SEE_LOGS)
         }
-        Cause::Unschedulable { .. } => Reason::new(
-            "GUEST_POD_UNSCHEDULABLE",
-            ExitCode::GUEST_ERROR,
-            "Give the cluster more --memory or --cpus, or ask for less.",
-        ),
+        Cause::Unschedulable { message, .. } => {
+            let advice = if message.contains("Insufficient") {
+                "Give the cluster more --memory or --cpus, or ask for less."
+            } else {
+                "`kubectl describe nodes` shows the labels, taints and ports that nodes have."
+            };
+            Reason::new("GUEST_POD_UNSCHEDULABLE", ExitCode::GUEST_ERROR, advice)
+        }
         Cause::ChecksFail { .. } | Cause::Api(_) => {
             Reason::new("K8S_APISERVER_TIMEOUT", ExitCode::CONTROL_PLANE_TIMEOUT, SEE_LOGS)
         }
-        Cause::Webhook { .. } | Cause::NotCreated { .. } => {
-            Reason::new("K8S_NOT_CREATED", ExitCode::CONTROL_PLANE_ERROR, SEE_LOGS)
-        }
+        Cause::Webhook { .. } => Reason::new("K8S_WEBHOOK", ExitCode::CONTROL_PLANE_ERROR, MEND_WEBHOOK),
+        Cause::NotCreated { .. } => Reason::new("K8S_NOT_CREATED", ExitCode::CONTROL_PLANE_ERROR, SEE_LOGS),
         _ => too_slow(),
     }
 }

@@ -90,7 +90,7 @@ impl Client {
         let placed = known.iter().filter_map(|manifest| Some((manifest, places.get(&kind_of(manifest))?)));
         each(placed, async |(manifest, place)| {
             match deadline.limit(ONE_REQUEST, self.once(manifest, place, Deed::Rehearse)).await {
-                Err(trouble @ (Trouble::Owned { .. } | Trouble::Answer { code: 400 | 422, .. })) => {
+                Err(trouble) if matches!(trouble, Trouble::Owned { .. }) || trouble.is_of_the_object() => {
                     let refusal = KubeError::Refused { object: manifest.title(), source: trouble };
                     refused.lock().unwrap_or_else(PoisonError::into_inner).push(refusal);
                     Ok(())

@@ -79,14 +79,28 @@ impl Trouble {
         }
     }
 
+    /// True if the server cannot make sense of the object itself. Of a wrong type 1.20 tells as if it were
+    /// its own failure.
+    pub(crate) fn is_of_the_object(&self) -> bool {
+        match self {
+            Self::Answer { code: 400 | 422, .. } => true,
+            Self::Answer { code: 500, message, .. } => message.contains("failed to create typed patch object"),
+            _ => false,
+        }
+    }
+
     /// Whether asking again may help.
     pub(crate) fn again(&self) -> Again {
         match self {
             Self::Unreachable { .. } | Self::Garbled { .. } => Again::Yes,
             Self::Untrusted { .. } | Self::Owned { .. } => Again::No,
-            // A webhook's pod may only be on its way; the API server reports it as its own failure.
-            Self::Answer { code: 500, message, .. } if message.contains("failed calling webhook") => Again::Yes,
+            // A webhook's pod may only be on its way; the API server reports it as its own failure. Without
+            // even a service nothing is on its way.
+            Self::Answer { code: 500, message, .. } if message.contains("failed calling webhook") => {
+                if message.contains("not found") { Again::Briefly } else { Again::Yes }
+            }
             Self::Answer { code: 409 | 410 | 429 | 502 | 503 | 504, .. } => Again::Yes,
+            Self::Answer { .. } if self.is_of_the_object() => Again::No,
             Self::Answer { code: 401 | 403 | 500, .. } => Again::Briefly,
             Self::Answer { code: 404, message, .. } if message.contains("namespaces ") => Again::Briefly,
             Self::Answer { .. } => Again::No,
@@ -176,6 +190,8 @@ mod tests {
     #[test]
     fn a_webhook_without_a_pod_is_asked_again() {
         assert_eq!(answer(500, "Internal error occurred: failed calling webhook \"x\"").again(), Again::Yes);
+        let absent = "failed calling webhook \"x\": Post \"https://a.b.svc:443/\": service \"a\" not found";
+        assert_eq!(answer(500, absent).again(), Again::Briefly);
     }
 
     #[test]
@@ -183,6 +199,7 @@ mod tests {
         for code in [400, 404, 405, 415, 422] {
             assert_eq!(answer(code, "wrong").again(), Again::No, "{code}");
         }
+        assert_eq!(answer(500, "failed to create typed patch object: .spec.replicas").again(), Again::No);
         assert_eq!(Trouble::Untrusted { detail: String::new() }.again(), Again::No);
     }
 

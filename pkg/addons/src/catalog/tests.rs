@@ -51,8 +51,10 @@ fn every_entry_renders_into_objects_of_its_own() {
             for wish in &wishes {
                 let rendered = addon.render(wish, &context).unwrap_or_else(|error| panic!("{error}"));
                 assert!(!rendered.objects.is_empty(), "{} has no objects", addon.name);
+                let images = addon.images.iter().filter_map(|image| addon.image(&image.name, wish, &context.agent));
+                let images: Vec<String> = images.collect();
                 for object in &rendered.objects {
-                    check_object(&addon.name, object.body());
+                    check_object(&addon.name, object.body(), &images);
                 }
             }
             for object in addon.render(&wishes[0], &context).unwrap().list() {
@@ -62,13 +64,31 @@ fn every_entry_renders_into_objects_of_its_own() {
     }
 }
 
-fn check_object(addon: &str, object: &serde_json::Value) {
+/// Names that others look for, whoever brings the object.
+const WELL_KNOWN: [&str; 5] = [
+    "StorageClass standard",
+    "IngressClass skiff",
+    "GatewayClass skiff",
+    "Service registry",
+    "APIService v1beta1.metrics.k8s.io",
+];
+
+fn check_object(addon: &str, object: &serde_json::Value, images: &[String]) {
     let text = object.to_string();
     assert!(!text.contains("{{"), "{addon}: {text}");
-    let kind = object["kind"].as_str().unwrap();
+    let (kind, name) = (object["kind"].as_str().unwrap(), object["metadata"]["name"].as_str().unwrap());
+    let own = ["skiff-", "skiff:"].iter().find_map(|prefix| name.strip_prefix(prefix)?.strip_prefix(addon));
+    let own = own.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'));
+    // A kind is called what it is.
+    let own = own || kind == "CustomResourceDefinition";
+    assert!(own || WELL_KNOWN.contains(&&*format!("{kind} {name}")), "{addon} should not call a {kind} {name}");
+    let namespace = object["metadata"]["namespace"].as_str();
+    assert!(namespace.is_none_or(|namespace| namespace == "kube-system"), "{addon}: {kind} {name} in {namespace:?}");
     let pod = &object["spec"]["template"]["spec"];
     for container in pod["containers"].as_array().into_iter().flatten() {
         assert_eq!(container["imagePullPolicy"], "IfNotPresent", "{addon}: {container}");
+        let image = container["image"].as_str().unwrap();
+        assert!(images.iter().any(|own| own == image), "{addon} does not list {image}");
         assert!(container["resources"]["limits"]["memory"].is_string(), "{addon}: no limit of memory");
         for port in container["ports"].as_array().into_iter().flatten() {
             assert!(port["protocol"].is_string(), "{addon}: {port}");
@@ -78,6 +98,14 @@ fn check_object(addon: &str, object: &serde_json::Value) {
         for port in object["spec"]["ports"].as_array().into_iter().flatten() {
             assert!(port["protocol"].is_string(), "{addon}: {port}");
         }
+    }
+}
+
+/// `enable` ends with what works on a laptop without a network.
+#[test]
+fn nothing_built_in_is_pulled() {
+    for addon in catalog().addons() {
+        assert!(addon.images.iter().all(|image| image.preloaded), "{}", addon.name);
     }
 }
 
@@ -140,7 +168,8 @@ fn a_name_that_is_nearly_right_is_answered_with_the_right_one() {
 #[test]
 fn all_that_is_wrong_with_an_entry_is_told_at_once() {
     let text = "apiVersion: skiff.dev/v2\nkind: Addon\nmetadata: {name: b}\nspec:\n  description: A.\n  maintainer: me\n  \
-                docs: a.md\n  kubernetes: soon\n  images:\n    - {name: x, image: 'x.test/a:1'}\n    - {name: y}\n  \
+                docs: a.md\n  kubernetes: soon\n  images:\n    - {name: x, image: 'x.test/a:1'}\n    - {name: y}\n    \
+                - {name: w, image: 'x.test/a:1', preloaded: true}\n  \
                 values:\n    - {name: port, type: port, default: 0, description: P}\n    - {name: z, type: wish, \
                 description: Z}\n  manifests: [gone.yaml, a.yaml]\n  ready: [{deployment: nowhere}, {moon: full}]\n";
     let problems = problems(&[("a/addon.yaml", text), ("a/a.yaml", "x: {{nothing}}\n"), ("a/spare.yaml", "")]);

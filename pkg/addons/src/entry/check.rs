@@ -136,22 +136,26 @@ impl Reading {
             if images.iter().any(|image| image.name == *name) {
                 self.tell(format!("image `{name}` is there twice"));
             }
+            if !is_host(name) || name.contains('.') {
+                self.tell(format!("image `{name}` should be lower case letters, digits and dashes"));
+            }
             let reference = image.as_deref().map(Reference::parse).transpose().unwrap_or_else(|problem| {
                 self.tell(format!("image `{name}`: {problem}"));
                 None
             });
-            match (&reference, preloaded) {
-                (None, false) if image.is_none() => {
-                    self.tell(format!("image `{name}` needs `image` or `preloaded: true`"))
+            match &reference {
+                None if image.is_none() && (name != AGENT || !preloaded) => {
+                    self.tell(format!("image `{name}` needs `image`; only `{AGENT}` is what each cluster has"));
                 }
-                (None, true) if name != AGENT => self.tell(format!("image `{name}`: only `{AGENT}` can be preloaded")),
-                (Some(_), true) => self.tell(format!("image `{name}` is preloaded, so it comes from nowhere else")),
-                (Some(reference), false) if !reference.is_pinned() => {
+                Some(reference) if *preloaded && !reference.is_local() => {
+                    self.tell(format!("image `{name}`: {reference} is none of skiff.local, so no node has it"));
+                }
+                Some(reference) if !preloaded && !reference.is_pinned() => {
                     self.tell(format!("image `{name}`: {reference} should have both a tag and a digest"));
                 }
                 _ => {}
             }
-            images.push(Image { name: name.clone(), reference });
+            images.push(Image { name: name.clone(), reference, preloaded: *preloaded });
         }
         images
     }

@@ -7,9 +7,14 @@ use std::fmt;
 pub struct Image {
     /// The name that manifests and `--images` know it by.
     pub name: String,
-    /// Where it comes from; absent for one that lies in every node image.
+    /// Where it comes from; absent for skiff-agent, of which each cluster has its own.
     pub reference: Option<Reference>,
+    /// True if it lies in every node image, so that nothing is pulled.
+    pub preloaded: bool,
 }
+
+/// Where images are that no registry has: those that come with a node image.
+const LOCAL: &str = "skiff.local";
 
 /// An image by registry, path, tag and digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,7 +25,10 @@ pub struct Reference {
 
 impl Reference {
     /// Reads `registry.example:5000/team/image:tag@sha256:…`; everything but the path may be absent.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    ///
+    /// # Errors
+    /// A sentence for people.
+    pub fn parse(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is not the name of an image");
         let is_registry = |first: &str| first.contains(['.', ':']) || first == "localhost";
         let (registry, rest) = match text.split_once('/') {
@@ -39,6 +47,11 @@ impl Reference {
             check_registry(registry).map_err(|_| wrong())?;
         }
         Ok(Self { registry: registry.map(str::to_owned), rest: rest.to_owned() })
+    }
+
+    /// True if it is one that comes with node images, and its tag is named.
+    pub(crate) fn is_local(&self) -> bool {
+        self.registry() == Some(LOCAL) && self.rest.contains(':')
     }
 
     /// True if it names both a tag and a digest.

@@ -1,10 +1,15 @@
 //! One addon in, or all as it was.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use skiff_kubeapi::{Claim, KubeError, ObjectRef, Trouble};
 
 use super::{Manager, ONE_LOOK, about};
 use crate::{AddonError, Inventory, Objects, Rendered, render::LABEL};
+
+/// How long undoing may take.
+const UNDO: Duration = Duration::from_secs(60);
 
 impl<A: Objects> Manager<'_, A> {
     /// Applies an addon, waits until it works, and deletes what an older version of it had and this one
@@ -63,7 +68,7 @@ impl<A: Objects> Manager<'_, A> {
     /// Brings back what was there before, and takes away what was not.
     async fn undo(&self, rendered: &Rendered, before: Option<&Inventory>) -> Result<(), KubeError> {
         // The end of patience may be why it is undone.
-        let undo = Manager { api: self.api, end: std::time::Instant::now() + UNDO };
+        let undo = Manager::new(self.api, UNDO);
         let Some((before, kept)) = before.and_then(|before| Some((before, before.kept.as_ref()?))) else {
             let mut objects = rendered.list();
             let old = before.map(|before| before.without(rendered)).unwrap_or_default();
@@ -83,9 +88,6 @@ impl<A: Objects> Manager<'_, A> {
         Ok(())
     }
 }
-
-/// How long undoing may take.
-const UNDO: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// True for an object that skiff applied for this addon, or before it labelled what it applies. Where
 /// an object has no field that anybody could own, only its name tells.

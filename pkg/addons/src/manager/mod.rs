@@ -5,6 +5,7 @@
 
 mod disable;
 mod enable;
+mod enable_all;
 mod reapply;
 #[cfg(test)]
 mod tests;

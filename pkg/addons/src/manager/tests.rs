@@ -108,6 +108,28 @@ async fn what_does_not_come_to_life_is_undone() {
 }
 
 #[tokio::test]
+async fn all_are_enabled_or_none() {
+    let api = FakeApi::default();
+    enable(&api, &addon("there", &["old"])).await.unwrap();
+    let before = api.names();
+    api.breaks("b");
+    let (there, base, works, broken) =
+        (addon("there", &["old"]), addon("base", &["zero"]), addon("a", &["one"]), addon("b", &["two"]));
+    let groups = [vec![&there, &base], vec![&works, &broken]];
+    // Whose patience is over by then is told the cause all the same.
+    let manager = Manager::new(&api, Duration::ZERO);
+    let inventories = [inventory(&api, "there").await.unwrap()];
+    match manager.enable_all(&groups, &inventories, false).await.unwrap_err() {
+        AddonError::NotWorking { addon, undone: true, .. } => assert_eq!(addon, "b"),
+        other => panic!("{other}"),
+    }
+    assert_eq!(api.names(), before);
+    api.works("b");
+    Manager::new(&api, PATIENCE).enable_all(&groups, &inventories, false).await.unwrap();
+    assert!(["zero", "one", "two", "old"].iter().all(|name| api.names().contains(&(*name).to_owned())));
+}
+
+#[tokio::test]
 async fn others_objects_are_not_touched_unless_forced() {
     let api = FakeApi::default();
     api.put(&object("one", "", json!({ "is": "mine" })));

@@ -36,8 +36,8 @@ mod tests {
 
     #[test]
     fn the_addon_names_the_image_that_nodes_hold() {
-        let manifests = include_str!("../../../../addons/registry/registry.yaml");
-        assert!(manifests.contains(&format!("image: {}\n", registry_reference())), "{}", registry_reference());
+        let entry = include_str!("../../../../addons/registry/addon.yaml");
+        assert!(entry.contains(&format!("image: {}\n", registry_reference())), "{}", registry_reference());
     }
 
     #[test]

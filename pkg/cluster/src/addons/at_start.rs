@@ -9,7 +9,7 @@ use skiff_report::{Diagnose, ExitCode, Reporter, chain};
 
 use super::{
     AddonRequest,
-    enable::{Wanted, supported, wanted},
+    wanted::{Wanted, supported, wanted},
 };
 use crate::ClusterError;
 

@@ -1,13 +1,12 @@
 //! Settings of an addon.
 
-use skiff_addons::AddonError;
 use skiff_config::ClusterName;
 use skiff_driver::Driver;
 
-use super::{AddonReport, AddonRequest, disable::wish_of, enable_addons, target};
+use super::{AddonReport, AddonRequest, change::Change, enable::enable, wanted::settable};
 use crate::{ClusterError, ConnectApi, Host};
 
-/// Stores settings of one addon; one that is enabled takes them over at once.
+/// Stores settings of addons; those that are enabled take them over at once.
 ///
 /// # Errors
 /// No such cluster or addon, settings that cannot be (all of them), or an addon that does not work with
@@ -21,25 +20,19 @@ where
     D: Driver,
     K: ConnectApi,
 {
+    let mut change = Change::begin(host, cluster).await?;
     let catalog = &*host.catalog;
-    let (file, _) = target::load(host, cluster)?;
-    if request.names.iter().any(|name| catalog.is_enabled(name, &file.addons)) {
-        return enable_addons(host, cluster, request).await;
+    if request.names.iter().any(|name| catalog.is_enabled(name, &change.file.addons)) {
+        return enable(change, request).await;
     }
-    let _lock = host.lock(cluster).await?;
-    let (mut file, _) = target::load(host, cluster)?;
+    let mut wishes = Vec::new();
     for name in &request.names {
-        let addon = catalog.find(name)?;
-        let mut wish = wish_of(&file, name);
-        wish.values.extend(request.values.clone());
-        wish.images.extend(request.images.clone());
-        wish.registries.extend(request.registries.clone());
-        let problems = addon.problems(&wish);
-        if !problems.is_empty() {
-            return Err(AddonError::Settings { addon: name.clone(), problems }.into());
-        }
-        file.addons.insert(name.clone(), wish);
+        let mut wish = change.file.addons.get(name).cloned().unwrap_or_default();
+        request.settings.lay_over(&mut wish, name, true);
+        settable(catalog.find(name)?, &wish)?;
+        wishes.push((name.clone(), wish));
     }
-    host.store.save(&file)?;
-    Ok(AddonReport { changed: request.names.clone(), stored: true })
+    let report = change.store(wishes)?;
+    // What is off takes nothing over yet.
+    Ok(AddonReport { stored: true, ..report })
 }

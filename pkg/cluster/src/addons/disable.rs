@@ -1,14 +1,15 @@
 //! Addons out.
 
-use skiff_addons::{AddonError, Catalog, Inventory, Manager};
+use skiff_addons::{AddonError, Catalog, Inventory, Manager, Objects};
 use skiff_config::{AddonWish, ClusterFile, ClusterName};
 use skiff_driver::Driver;
 
-use super::{AddonReport, AddonRequest, target};
+use super::{AddonReport, AddonRequest, change::Change, target::Target};
 use crate::{ClusterError, ConnectApi, Host};
 
 /// Disables addons. What they left in the cluster goes, and nothing else. An addon that is not enabled
-/// is no error. In a cluster that is off the wish is stored.
+/// is no error. In a cluster that is off the wish is stored. Once begun, what is cut off is finished by
+/// the next call, or by the cluster's next start.
 ///
 /// # Errors
 /// No such cluster or addon, others that require one of them, or objects that do not go.
@@ -21,40 +22,46 @@ where
     D: Driver,
     K: ConnectApi,
 {
-    let catalog = &*host.catalog;
-    let _lock = host.lock(cluster).await?;
-    let (mut file, spec) = target::load(host, cluster)?;
-    let target = target::reach(host, &file, &spec).await?;
-    let mut inventories = Vec::new();
-    if let Some(target) = &target {
-        inventories = Manager::new(&target.api, request.patience).inventories().await?;
-    }
-    for name in &request.names {
-        known(catalog, &file, &inventories, name)?;
-    }
+    let mut change = Change::begin(host, cluster).await?;
+    let (catalog, file) = (&*host.catalog, &change.file);
+    let inventories = match &change.target {
+        Some(target) => Manager::new(&target.api, request.patience).inventories().await?,
+        None => Vec::new(),
+    };
+    let unknown = request.names.iter().filter_map(|name| known(catalog, file, &inventories, name).err());
+    AddonError::all(unknown.collect())?;
     if !request.force {
-        needed(catalog, &file, &request.names)?;
+        needed(catalog, file, &request.names)?;
     }
-    if let Some(target) = &target {
-        let manager = Manager::new(&target.api, request.patience);
-        for name in &request.names {
-            let mut inventory = inventories.iter().find(|inventory| inventory.addon == *name).cloned();
-            if inventory.is_none()
-                && catalog.is_enabled(name, &file.addons)
-                && let Ok(addon) = catalog.find(name)
-            {
-                let rendered = addon.render(&wish_of(&file, name), &target.context)?;
-                inventory = manager.recognise(&rendered).await?;
-            }
-            let _ = manager.disable(name, inventory.as_ref()).await?;
+    let wishes: Vec<(String, AddonWish)> =
+        request.names.iter().map(|name| (name.clone(), wish_of(file, name))).collect();
+    let off = |(name, wish): &(String, AddonWish)| (name.clone(), AddonWish { enabled: Some(false), ..wish.clone() });
+    let report = change.store(wishes.iter().map(off).collect())?;
+    if let Some(target) = &change.target {
+        take_out(target, catalog, &inventories, &wishes, request).await?;
+    }
+    Ok(report)
+}
+
+/// Takes addons out of a cluster that runs.
+async fn take_out<A: Objects>(
+    target: &Target<A>,
+    catalog: &Catalog,
+    inventories: &[Inventory],
+    wishes: &[(String, AddonWish)],
+    request: &AddonRequest,
+) -> Result<(), AddonError> {
+    let manager = Manager::new(&target.api, request.patience);
+    for (name, wish) in wishes {
+        let mut inventory = inventories.iter().find(|inventory| inventory.addon == *name).cloned();
+        if inventory.is_none()
+            && let Ok(rendered) = catalog.find(name).and_then(|addon| addon.render(wish, &target.context))
+        {
+            inventory = manager.recognise(&rendered).await?;
         }
+        let _ = manager.disable(name, inventory.as_ref()).await?;
     }
-    for name in &request.names {
-        let wish = AddonWish { enabled: Some(false), ..wish_of(&file, name) };
-        file.addons.insert(name.clone(), wish);
-    }
-    host.store.save(&file)?;
-    Ok(AddonReport { changed: request.names.clone(), stored: target.is_none() })
+    Ok(())
 }
 
 pub(super) fn wish_of(file: &ClusterFile, name: &str) -> AddonWish {

@@ -2,12 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use futures_util::future::join_all;
-use skiff_addons::{Addon, AddonError, Catalog, Inventory, Manager, Objects, Rendered, in_order};
-use skiff_config::{AddonWish, ClusterName, ClusterSpec};
+use skiff_addons::{Addon, Inventory, Manager, Objects, Rendered, in_order};
+use skiff_config::ClusterName;
 use skiff_driver::Driver;
 
-use super::{AddonReport, AddonRequest, target};
+use super::{
+    AddonReport, AddonRequest,
+    change::Change,
+    target::Target,
+    wanted::{Wanted, wanted},
+};
 use crate::{ClusterError, ConnectApi, Host};
 
 /// Enables addons and what they require. In a cluster that is off the wish is stored. If one of them
@@ -25,119 +29,60 @@ where
     D: Driver,
     K: ConnectApi,
 {
-    let catalog = &*host.catalog;
-    let _lock = host.lock(cluster).await?;
-    let (mut file, spec) = target::load(host, cluster)?;
-    let wanted = wanted(catalog, &file.addons, request, &spec)?;
+    enable(Change::begin(host, cluster).await?, request).await
+}
+
+/// Likewise, in a change that has begun.
+pub(super) async fn enable<D, C, K>(
+    mut change: Change<'_, D, C, K>,
+    request: &AddonRequest,
+) -> Result<AddonReport, ClusterError>
+where
+    D: Driver,
+    K: ConnectApi,
+{
+    let host = change.host;
+    let wanted = wanted(&host.catalog, &change.file.addons, request, &change.spec)?;
     for (name, why) in wanted.iter().filter_map(|it| Some((&it.addon.name, it.because.as_ref()?))) {
         host.reporter.info(&format!("Enabling {name} as well, which {why} requires"));
     }
-    let target = target::reach(host, &file, &spec).await?;
-    if let Some(target) = &target {
-        let mut rendered = BTreeMap::new();
-        for Wanted { addon, wish, .. } in &wanted {
-            rendered.insert(addon.name.as_str(), addon.render(wish, &target.context)?);
-        }
-        let manager = Manager::new(&target.api, request.patience);
-        let before = manager.inventories().await?;
-        let addons: Vec<&Addon> = wanted.iter().map(|it| it.addon).collect();
-        all_or_none(&manager, &in_order(&addons), &rendered, &before, request.force).await?;
-        // Those that were not there before have new pods anyway.
-        let old = |name: &String| before.iter().any(|inventory| inventory.addon == *name);
-        for name in request.names.iter().filter(|name| request.refresh && old(name)) {
-            if let Some(rendered) = rendered.get(name.as_str()) {
-                manager.refresh(rendered).await?;
-            }
-        }
+    if let Some(target) = &change.target {
+        bring(target, &wanted, request).await?;
     }
-    let mut changed = Vec::new();
-    for Wanted { addon, wish, .. } in wanted {
-        file.addons.insert(addon.name.clone(), wish);
-        changed.push(addon.name.clone());
-    }
-    host.store.save(&file)?;
-    Ok(AddonReport { changed, stored: target.is_none() })
+    change.store(wanted.into_iter().map(|Wanted { addon, wish, .. }| (addon.name.clone(), wish)).collect())
 }
 
-/// An addon to be enabled.
-pub(super) struct Wanted<'a> {
-    pub(super) addon: &'a Addon,
-    pub(super) wish: AddonWish,
-    /// The addon that requires it, if nobody asked for it.
-    pub(super) because: Option<String>,
-}
-
-/// The addons asked for and those they require, with all that is wished of each.
-pub(super) fn wanted<'a>(
-    catalog: &'a Catalog,
-    wishes: &BTreeMap<String, AddonWish>,
+/// Brings all that is wanted into a cluster that runs.
+async fn bring<A: Objects>(
+    target: &Target<A>,
+    wanted: &[Wanted<'_>],
     request: &AddonRequest,
-    spec: &ClusterSpec,
-) -> Result<Vec<Wanted<'a>>, AddonError> {
-    let mut wanted: Vec<Wanted<'_>> = Vec::new();
-    let wish = |name: &str| AddonWish { enabled: Some(true), ..wishes.get(name).cloned().unwrap_or_default() };
-    for name in &request.names {
-        let addon = catalog.find(name)?;
-        let mut own = wish(name);
-        own.values.extend(request.values.clone());
-        own.images.extend(request.images.clone());
-        own.registries.extend(request.registries.clone());
-        for required in catalog.requirements(addon) {
-            let there = catalog.is_enabled(&required, wishes) || request.names.contains(&required);
-            if !there && !wanted.iter().any(|it| it.addon.name == required) {
-                let because = Some(name.clone());
-                wanted.push(Wanted { addon: catalog.find(&required)?, wish: wish(&required), because });
-            }
-        }
-        if !wanted.iter().any(|it| it.addon.name == *name) {
-            wanted.push(Wanted { addon, wish: own, because: None });
-        }
-    }
-    for Wanted { addon, wish, .. } in &wanted {
-        supported(addon, spec)?;
-        let problems = addon.problems(wish);
-        if !problems.is_empty() {
-            return Err(AddonError::Settings { addon: addon.name.clone(), problems });
-        }
-    }
-    Ok(wanted)
-}
-
-pub(crate) fn supported(addon: &Addon, spec: &ClusterSpec) -> Result<(), AddonError> {
-    if addon.supports(&spec.kubernetes_version) {
-        return Ok(());
-    }
-    let (addon, range) = (addon.name.clone(), addon.kubernetes());
-    Err(AddonError::Version { addon, range, version: spec.kubernetes_version.to_string() })
-}
-
-/// Enables group after group. What was new is taken out again if one fails.
-pub(super) async fn all_or_none<A: Objects>(
-    manager: &Manager<'_, A>,
-    groups: &[Vec<&Addon>],
-    rendered: &BTreeMap<&str, Rendered>,
-    before: &[Inventory],
-    force: bool,
 ) -> Result<(), ClusterError> {
-    let old = |name: &str| before.iter().find(|inventory| inventory.addon == name);
-    let mut done: Vec<&str> = Vec::new();
-    for group in groups {
-        let group: Vec<&Rendered> = group.iter().filter_map(|addon| rendered.get(addon.name.as_str())).collect();
-        let work = group.iter().map(|rendered| manager.enable(rendered, old(&rendered.name), force));
-        let mut failed = None;
-        for (rendered, result) in group.iter().zip(join_all(work).await) {
-            match result {
-                Ok(()) => done.push(&rendered.name),
-                Err(error) => failed = failed.or(Some(error)),
-            }
-        }
-        let Some(error) = failed else { continue };
-        let new = |name: &&&str| old(name).is_none_or(|inventory| !inventory.settled);
-        let now = manager.inventories().await?;
-        for name in done.iter().rev().filter(new) {
-            let _ = manager.disable(name, now.iter().find(|inventory| inventory.addon == **name)).await?;
-        }
-        return Err(error.into());
+    let mut rendered: BTreeMap<&str, Rendered> = BTreeMap::new();
+    for Wanted { addon, wish, .. } in wanted {
+        rendered.insert(&addon.name, addon.render(wish, &target.context)?);
+    }
+    let addons: Vec<&Addon> = wanted.iter().map(|it| it.addon).collect();
+    let of = |group: &Vec<&Addon>| group.iter().filter_map(|addon| rendered.get(&*addon.name)).collect::<Vec<_>>();
+    let groups: Vec<Vec<&Rendered>> = in_order(&addons).iter().map(of).collect();
+
+    let manager = Manager::new(&target.api, request.patience);
+    let before = manager.inventories().await?;
+    manager.enable_all(&groups, &before, request.force).await?;
+    if request.refresh {
+        refresh(&manager, &before, request.names.iter().filter_map(|name| rendered.get(&**name))).await?;
+    }
+    Ok(())
+}
+
+/// Makes pods anew; those of addons that were not there before are new anyway.
+async fn refresh<A: Objects>(
+    manager: &Manager<'_, A>,
+    before: &[Inventory],
+    rendered: impl Iterator<Item = &Rendered>,
+) -> Result<(), ClusterError> {
+    for rendered in rendered.filter(|it| before.iter().any(|inventory| inventory.addon == it.name)) {
+        manager.refresh(rendered).await?;
     }
     Ok(())
 }

@@ -18,7 +18,7 @@ use super::{
 use crate::{Api, ClusterError, ConnectApi, ImageSource, WaitFor, addons::AtStart, host::api_error, manifests};
 
 /// Label of the pods that a name is looked up from: they have an ordinary pod's DNS settings.
-const STORAGE_POD: &str = "k8s-app=skiff-storage";
+const STORAGE_POD: &str = "k8s-app=skiff-storage-provisioner";
 /// Label of those that are there even without storage. They ask the node's servers unless told otherwise.
 const DNS_POD: &str = "k8s-app=kube-dns";
 

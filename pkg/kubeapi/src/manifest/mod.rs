@@ -65,6 +65,8 @@ pub struct Manifest {
     pub(crate) name: String,
     /// All of it.
     pub(crate) body: Value,
+    /// The file and the line that it was read from, where there is one.
+    pub(crate) origin: Option<String>,
 }
 
 impl Manifest {
@@ -80,7 +82,7 @@ impl Manifest {
     #[must_use]
     pub fn new(object: ObjectRef, body: Value) -> Self {
         let ObjectRef { api_version, kind, namespace, name } = object;
-        Self { version: api_version, kind, namespace, name, body }
+        Self { version: api_version, kind, namespace, name, body, origin: None }
     }
 
     /// Which object it is.
@@ -107,9 +109,12 @@ impl Manifest {
 }
 
 impl Manifest {
-    /// Kind, namespace and name, for people.
+    /// Kind, namespace and name, for people, and where they find it.
     pub(crate) fn title(&self) -> String {
-        self.object().to_string()
+        match &self.origin {
+            Some(origin) => format!("{} ({origin})", self.object()),
+            None => self.object().to_string(),
+        }
     }
 
     /// The API group; empty for the core.

@@ -26,18 +26,21 @@ pub(crate) fn read_file(file: &str, text: &str) -> Result<Vec<Manifest>, Vec<Kub
         // Empty lines in place of the documents before keep the reader's own line numbers true.
         let placed = "\n".repeat(line - 1) + document;
         let parsed = serde_saphyr::from_multiple_with_options::<Value>(&placed, options());
+        let before = manifests.len();
         let collected = match parsed {
             Ok(values) => values.into_iter().try_for_each(|value| collect(value, &mut manifests)),
             Err(error) => Err(syntax(error)),
         };
+        let first = line + document.lines().take_while(|text| is_blank(text)).count();
+        let origin = format!("{file}, line {first}");
         if let Err(KubeError::Manifest { place, problem }) = collected {
-            let first = line + document.lines().take_while(|text| is_blank(text)).count();
             let place = match place.strip_prefix("line ") {
                 Some(line) => format!("{file}, line {line}"),
-                None => format!("{file}, line {first}: {place}"),
+                None => format!("{origin}: {place}"),
             };
             problems.push(KubeError::Manifest { place, problem });
         }
+        manifests[before..].iter_mut().for_each(|manifest| manifest.origin = Some(origin.clone()));
     }
     if problems.is_empty() { Ok(manifests) } else { Err(problems) }
 }
@@ -88,7 +91,7 @@ fn collect(document: Value, manifests: &mut Vec<Manifest>) -> Result<(), KubeErr
     }
     let name = text("/metadata/name").ok_or_else(|| problem(&kind, &document, "it has no `metadata.name`"))?;
     let namespace = text("/metadata/namespace").filter(|namespace| !namespace.is_empty());
-    let mut manifest = Manifest { version, kind, namespace, name, body: document };
+    let mut manifest = Manifest { version, kind, namespace, name, body: document, origin: None };
     if manifest.place().is_some() {
         defaults::complete(&mut manifest.body);
     }

@@ -121,3 +121,11 @@ fn custom_objects_are_left_as_they_are() {
     let text = "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: w}\nspec: {resources: {limits: {cpu: 1}}}\n";
     assert_eq!(read(text).unwrap()[0].body["spec"]["resources"]["limits"]["cpu"], json!(1));
 }
+
+#[test]
+fn an_object_from_a_file_is_told_with_its_line() {
+    let text = "# first\nkind: ConfigMap\napiVersion: v1\nmetadata: {name: a}\n---\n\nkind: ConfigMap\napiVersion: v1\n\
+                metadata: {name: b}\n";
+    let titles: Vec<String> = Manifest::read("x/m.yaml", text).unwrap().iter().map(Manifest::title).collect();
+    assert_eq!(titles, ["ConfigMap a (x/m.yaml, line 2)", "ConfigMap b (x/m.yaml, line 7)"]);
+}

@@ -8,7 +8,7 @@ use std::{
 };
 
 use skiff_addons::{Addon, Value};
-use skiff_cluster::{configure_addon, list_addons};
+use skiff_cluster::{AddonSetting, configure_addon, list_addons};
 use skiff_config::AddonWish;
 use skiff_report::ExitCode;
 
@@ -54,16 +54,16 @@ impl Args {
             return Ok(ExitCode::SUCCESS);
         }
         let mut request = settings.into_request(vec![name.clone()], force);
-        let given = request.values.is_empty() && request.images.is_empty() && request.registries.is_empty();
+        let nothing = request.settings.is_empty();
         match file {
             Some(path) => {
-                for (key, value) in read(&path)? {
-                    // What is on the command line counts more.
-                    let _ = request.values.entry(key).or_insert(value);
-                }
+                // What is on the command line comes last, and counts more.
+                let _ = request.settings.values.splice(..0, settings_of(read(&path)?));
             }
-            None if given && io::stdin().is_terminal() => request.values = ask(&addon, &wish)?,
-            None if given => {
+            None if nothing && io::stdin().is_terminal() => {
+                request.settings.values = settings_of(ask(&addon, &wish)?).collect();
+            }
+            None if nothing => {
                 return Err(Failure::usage(
                     format!("what shall be set of '{name}'?"),
                     format!(
@@ -83,6 +83,10 @@ impl Args {
         })?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn settings_of(values: BTreeMap<String, String>) -> impl Iterator<Item = AddonSetting> {
+    values.into_iter().map(|(name, value)| AddonSetting { addon: None, name, value })
 }
 
 fn shown(addon: &Addon, wish: &AddonWish) -> String {

@@ -31,10 +31,7 @@ pub(super) struct Args {
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
         let begin = Instant::now();
-        let catalog = catalog_in_words(context)?;
-        for name in &self.names {
-            let _ = catalog.find(name)?;
-        }
+        let _ = catalog_in_words(context)?;
         let host = context.host_of_cluster("skiff addons enable").await?;
         let request = AddonRequest { refresh: self.refresh, ..self.settings.into_request(self.names, self.force) };
         let report = enable_addons(&host, &context.cluster, &request).await?;

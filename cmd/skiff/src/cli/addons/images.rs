@@ -1,7 +1,7 @@
 //! `skiff addons images`.
 
 use serde::Serialize;
-use skiff_cluster::list_addons;
+use skiff_cluster::{ListedImage, list_addons};
 use skiff_report::ExitCode;
 
 use super::{catalog_in_words, disable::unsupported};
@@ -31,56 +31,52 @@ enum Format {
     Json,
 }
 
-/// An image, and what was asked in its place.
+/// An image, in minikube's shape and with some more.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Row {
-    name: String,
-    default_image: String,
-    default_registry: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    image: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    registry: Option<String>,
+struct Row<'a> {
+    name: &'a str,
+    default_image: &'a str,
+    default_registry: &'a str,
+    image: &'a str,
     preloaded: bool,
+}
+
+impl<'a> From<&'a ListedImage> for Row<'a> {
+    fn from(image: &'a ListedImage) -> Self {
+        Self {
+            name: &image.name,
+            default_image: &image.image,
+            default_registry: &image.registry,
+            image: &image.used,
+            preloaded: image.preloaded,
+        }
+    }
 }
 
 impl Args {
     pub(super) fn run(self, context: &Context) -> Result<ExitCode, Failure> {
         let catalog = catalog_in_words(context)?;
-        let addon = catalog.find(&self.name).map_err(|error| unsupported(error.into()))?;
+        let _ = catalog.find(&self.name).map_err(|error| unsupported(error.into()))?;
         let listed = list_addons(&context.store()?, &catalog, &context.cluster)?;
-        let wish = listed.into_iter().find(|listing| listing.addon.name == self.name).map(|listing| listing.wish);
-        let wish = wish.unwrap_or_default();
-        let rows: Vec<Row> = addon
-            .images
-            .iter()
-            .map(|image| {
-                let text = |text: Option<&str>| text.unwrap_or_default().to_owned();
-                Row {
-                    default_image: image.reference.as_ref().map_or_else(
-                        || "skiff-agent, in every node image".to_owned(),
-                        |reference| reference.rest().to_owned(),
-                    ),
-                    default_registry: text(image.reference.as_ref().and_then(|reference| reference.registry())),
-                    image: wish.images.get(&image.name).cloned(),
-                    registry: wish.registries.get(&image.name).cloned(),
-                    preloaded: image.reference.is_none(),
-                    name: image.name.clone(),
-                }
-            })
-            .collect();
+        let images = listed.into_iter().find(|it| it.addon.name == self.name).map(|it| it.images).unwrap_or_default();
         if self.output == Format::Json {
-            print(&json(&rows)?)?;
-        } else if rows.is_empty() {
+            print(&json(&images.iter().map(Row::from).collect::<Vec<_>>())?)?;
+        } else if images.is_empty() {
             context.ui.info(&format!("The '{}' addon has no images", self.name));
         } else {
-            let cells = rows.into_iter().map(|row| {
-                let asked = [row.registry, row.image].into_iter().flatten().collect::<Vec<_>>().join("/");
-                [row.name, row.default_image, row.default_registry, asked]
-            });
-            print_line(&table(["Image Name", "Default Image", "Default Registry", "Asked For"], cells).to_string())?;
+            print_line(&to_table(&images))?;
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn to_table(images: &[ListedImage]) -> String {
+    let cells = images.iter().map(|it| {
+        let default = if it.registry.is_empty() { it.image.clone() } else { format!("{}/{}", it.registry, it.image) };
+        let asked = if it.used == default { String::new() } else { it.used.clone() };
+        let from = if it.preloaded { "the node image" } else { "a registry" };
+        [it.name.clone(), it.image.clone(), it.registry.clone(), asked, from.to_owned()]
+    });
+    table(["Image Name", "Default Image", "Default Registry", "Asked For", "Comes From"], cells).to_string()
 }

@@ -91,6 +91,10 @@ impl FakeApi {
         self.state().broken.insert(name.to_owned());
     }
 
+    pub(super) fn works(&self, name: &str) {
+        self.state().broken.remove(name);
+    }
+
     pub(super) fn cut_off_after(&self, changes: usize) {
         self.state().left = Some(changes);
     }
@@ -149,7 +153,10 @@ impl Objects for FakeApi {
         Ok(objects.iter().map(|it| state.objects.get(&it.name).map(|it| it.body().clone())).collect())
     }
 
-    async fn config_maps(&self, _: &str, label: &str, _: Duration) -> Result<Vec<Value>, KubeError> {
+    async fn config_maps(&self, _: &str, label: &str, patience: Duration) -> Result<Vec<Value>, KubeError> {
+        if patience.is_zero() {
+            return Err(cut_off());
+        }
         let (key, value) = label.split_once('=').unwrap();
         let state = self.state();
         let labelled = state.objects.values().filter(|it| it.body()["metadata"]["labels"][key] == value);

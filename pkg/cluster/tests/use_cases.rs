@@ -422,3 +422,20 @@ async fn a_preview_tells_what_a_start_would_change_and_changes_nothing() {
     assert!(matches!(of(Some("lots"), None), Err(ClusterError::Settings { problems }) if problems.len() == 1));
     assert!(of(None, None).unwrap().changes.is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_start_gives_up_when_a_machine_it_waits_for_ends() {
+    let world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    *world.host.api.silent.lock().unwrap() = true;
+    let killed = async {
+        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        world.host.driver.stop(&name(), &name().node(0)).await.unwrap();
+        std::future::pending().await
+    };
+    let error = tokio::select! {
+        ended = start(&world.host, &world.images, request()) => ended.unwrap_err(),
+        () = killed => unreachable!(),
+    };
+    assert!(matches!(&error, ClusterError::NodeEnded { node, .. } if *node == name().node(0)), "{error:?}");
+}

@@ -4,6 +4,8 @@ use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
 use skiff_config::{ClusterName, KubeVersion, SpecFile};
 
+use crate::AddonSettings;
+
 /// Something `start` can wait for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum WaitFor {
@@ -40,6 +42,8 @@ pub struct StartOptions {
     pub keep_context: bool,
     /// Addons to enable.
     pub addons: Vec<String>,
+    /// What to set of them, and of those that are on already.
+    pub addon_settings: AddonSettings,
     /// Manifests of the network that a new cluster's pods get, where it is not skiff's own.
     pub pod_network: Option<String>,
     /// How long a new cluster is needed: `gc` deletes it after that.

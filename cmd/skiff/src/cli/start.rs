@@ -14,7 +14,7 @@ use skiff_config::{ClusterName, SpecFile};
 use skiff_drivers::{canonical, unknown};
 use skiff_report::{ExitCode, Reporter};
 
-use super::{EventFormat, machine::MachineArgs, spec::SpecArgs, spec_defaults};
+use super::{EventFormat, addons::AddonArgs, machine::MachineArgs, spec::SpecArgs, spec_defaults};
 use crate::{
     context::{Context, print_line},
     failure::Failure,
@@ -54,9 +54,8 @@ pub(crate) struct Args {
     /// Write certificates into the kubeconfig, not paths to them.
     #[arg(long, help_heading = "Start")]
     embed_certs: bool,
-    /// Addons to enable, such as ingress,metrics-server; `skiff addons list` shows all.
-    #[arg(long, value_name = "ADDONS", value_delimiter = ',', help_heading = "Start")]
-    addons: Vec<String>,
+    #[command(flatten)]
+    addons: AddonArgs,
     /// Do not make this cluster kubectl's current one.
     #[arg(long, help_heading = "Start")]
     keep_context: bool,
@@ -191,6 +190,7 @@ impl Args {
     }
 
     fn into_request(self, context: &Context) -> Result<StartRequest, Failure> {
+        let (addons, addon_settings) = self.addons.into_parts();
         Ok(StartRequest {
             name: context.cluster.clone(),
             defaults: with_own_name(spec_defaults(&context.settings)?),
@@ -203,7 +203,8 @@ impl Args {
                 download_only: self.download_only,
                 embed_certs: self.embed_certs,
                 keep_context: self.keep_context,
-                addons: self.addons,
+                addons,
+                addon_settings,
                 ttl: self.ttl,
                 owner: self.owner_pid,
                 pod_network: None,

@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
-use skiff_addons::{Catalog, Context, Left, Manager, Objects, Rendered, in_order};
+use skiff_addons::{AddonError, Catalog, Context, Left, Manager, Objects, Rendered, in_order};
 use skiff_config::{AddonWish, ClusterFile, ClusterSpec, Problem};
 use skiff_report::{Diagnose, ExitCode, Reporter, chain};
 
@@ -11,7 +11,7 @@ use super::{
     AddonRequest,
     wanted::{Wanted, supported, wanted},
 };
-use crate::ClusterError;
+use crate::{ClusterError, StartOptions};
 
 /// Pods of this addon have an ordinary pod's DNS settings.
 const STORAGE: &str = "storage-provisioner";
@@ -23,11 +23,12 @@ pub(crate) fn want(
     file: &mut ClusterFile,
     spec: &ClusterSpec,
     catalog: &Catalog,
-    names: &[String],
+    options: &StartOptions,
 ) -> Result<(), ClusterError> {
-    let request = AddonRequest { names: names.to_vec(), ..AddonRequest::default() };
+    let StartOptions { addons, addon_settings, .. } = options.clone();
+    let request = AddonRequest { names: addons, settings: addon_settings, ..AddonRequest::default() };
     let wishes: Vec<(String, AddonWish)> = wanted(catalog, &file.addons, &request, spec)
-        .map_err(|error| problem(&error))?
+        .map_err(|error| ClusterError::Settings { problems: problems(&error) })?
         .into_iter()
         .map(|Wanted { addon, wish, .. }| (addon.name.clone(), wish))
         .collect();
@@ -35,11 +36,15 @@ pub(crate) fn want(
     Ok(())
 }
 
-/// As a setting among the others of a start.
-fn problem(error: &impl Diagnose) -> ClusterError {
-    let message = format!("{} ({})", error, error.reason().advice.trim_end_matches('.'));
-    let problem = Problem { setting: "addons", message, id: "MK_USAGE", exit: ExitCode::PROGRAM_USAGE };
-    ClusterError::Settings { problems: vec![problem] }
+/// As settings among the others of a start: one a problem.
+fn problems(error: &AddonError) -> Vec<Problem> {
+    let messages = match error {
+        AddonError::Several { errors } => return errors.iter().flat_map(problems).collect(),
+        AddonError::Settings { addon, problems } => problems.iter().map(|it| format!("{addon}: {it}")).collect(),
+        other => vec![format!("{other} ({})", other.reason().advice.trim_end_matches('.'))],
+    };
+    let problem = |message| Problem { setting: "addons", message, id: "MK_USAGE", exit: ExitCode::PROGRAM_USAGE };
+    messages.into_iter().map(problem).collect()
 }
 
 /// The enabled addons of a cluster that starts.

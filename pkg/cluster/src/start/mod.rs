@@ -67,7 +67,7 @@ where
     host.check_name(&request.name)?;
     let StartRequest { name, given, defaults, options } = request;
     let mut wanted = plan::resolve(&name, stored, given, defaults)?;
-    addons::want(&mut wanted.file, &wanted.spec, &host.catalog, &options.addons)?;
+    addons::want(&mut wanted.file, &wanted.spec, &host.catalog, &options)?;
     for refused in &wanted.refused {
         let plan::Refused { setting, wanted, kept } = refused;
         let delete = match *setting {

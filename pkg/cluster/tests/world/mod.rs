@@ -11,7 +11,7 @@ use std::{
 };
 
 use ipnet::Ipv4Net;
-use skiff_cluster::{Api, ConnectApi, Host, ImageSource, ServiceApi, StartOptions, StartRequest, WaitFor};
+use skiff_cluster::{AddonSettings, Api, ConnectApi, Host, ImageSource, ServiceApi, StartOptions, StartRequest, WaitFor};
 use skiff_config::{ClusterName, KubeVersion, SpecFile};
 use skiff_driver::{FakeDriver, NodeImage};
 use skiff_kubeapi::{Access, Backend, Condition, Manifest, PodConnection, ServiceInfo};
@@ -42,6 +42,7 @@ pub(crate) fn options() -> StartOptions {
         embed_certs: false,
         keep_context: false,
         addons: Vec::new(),
+        addon_settings: AddonSettings::default(),
         pod_network: None,
         ttl: None,
         owner: None,

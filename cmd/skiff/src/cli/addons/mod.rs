@@ -11,6 +11,7 @@ mod settings;
 mod status;
 
 use clap::Subcommand;
+pub(crate) use settings::AddonArgs;
 use skiff_addons::Catalog;
 use skiff_report::ExitCode;
 

@@ -23,8 +23,35 @@ pub(super) struct SettingsArgs {
     wait_timeout: Duration,
 }
 
+/// The addons of a start, and what can be set of them.
+#[derive(Debug, Clone, clap::Args)]
+pub(crate) struct AddonArgs {
+    /// Addons to enable, such as ingress,metrics-server; `skiff addons list` shows all.
+    #[arg(long, value_name = "ADDONS", value_delimiter = ',', help_heading = "Addons")]
+    addons: Vec<String>,
+    /// Sets a value of the addons that --addons names, or of one that is on: registry.size=5Gi.
+    #[arg(long, value_name = "[ADDON.]KEY=VALUE", value_parser = setting, help_heading = "Addons")]
+    set: Vec<AddonSetting>,
+    /// Other images for them, by the names that `addons images` shows.
+    #[arg(long, value_name = "[ADDON.]NAME=IMAGE", value_delimiter = ',', value_parser = setting)]
+    #[arg(help_heading = "Addons")]
+    images: Vec<AddonSetting>,
+    /// Other registries for their images, by the same names.
+    #[arg(long, value_name = "[ADDON.]NAME=REGISTRY", value_delimiter = ',', value_parser = setting)]
+    #[arg(help_heading = "Addons")]
+    registries: Vec<AddonSetting>,
+}
+
+impl AddonArgs {
+    /// The addons to enable, and what to set.
+    pub(crate) fn into_parts(self) -> (Vec<String>, AddonSettings) {
+        let Self { addons, set, images, registries } = self;
+        (addons, AddonSettings { values: set, images, registries })
+    }
+}
+
 /// `KEY=VALUE`, or `ADDON.KEY=VALUE`: neither addons nor what they take have a dot in their names.
-pub(crate) fn setting(text: &str) -> Result<AddonSetting, String> {
+fn setting(text: &str) -> Result<AddonSetting, String> {
     let (key, value) = text.split_once('=').unwrap_or_default();
     let (addon, name) = match key.split_once('.') {
         Some((addon, name)) => (Some(addon), name),

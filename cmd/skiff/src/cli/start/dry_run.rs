@@ -165,6 +165,7 @@ mod tests {
             embed_certs: false,
             keep_context: false,
             addons: Vec::new(),
+            addon_settings: skiff_cluster::AddonSettings::default(),
             ttl: None,
             owner: None,
             pod_network: None,

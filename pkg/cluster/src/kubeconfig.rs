@@ -1,6 +1,6 @@
 //! The cluster's entry in the user's kubeconfig.
 
-use skiff_config::{ClusterFile, ClusterName, ClusterSpec, NodeRecord};
+use skiff_config::{ClusterFile, ClusterName, ClusterSpec, NodeName, NodeRecord};
 use skiff_driver::Driver;
 use skiff_kubeapi::kubeconfig::{self, Credentials, Entry};
 
@@ -88,6 +88,30 @@ pub(crate) async fn lead_to_living<D: Driver, C, K: ConnectApi>(
     spec: &ClusterSpec,
 ) -> Result<bool, ClusterError> {
     lead_to(host, file, spec, best(host, file, spec).await, false)
+}
+
+/// Leads the cluster's entry away from a control plane that was lost to one that works, and tells to
+/// which. An entry that leads elsewhere, or is not there, is as somebody wants it.
+///
+/// # Errors
+/// When there is no such cluster, or the kubeconfig cannot be read or written.
+pub async fn follow<D: Driver, C, K: ConnectApi>(
+    host: &Host<D, C, K>,
+    name: &ClusterName,
+) -> Result<Option<NodeName>, ClusterError> {
+    let file = host.load(name)?;
+    let spec = file.to_spec().map_err(|problems| ClusterError::Settings { problems })?;
+    let mut led = false;
+    for port in control_planes(&file).filter_map(|record| record.apiserver_port) {
+        led |= leads_to(host, name, &access::server_url(spec.listen_address, port))?;
+    }
+    match living::control_plane(host, &file, &spec).await {
+        Ok((record, _)) if led => {
+            let changed = lead_to(host, &file, &spec, Some(record), false)?;
+            Ok(changed.then(|| record.name.clone()))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// The control plane to lead to: one that works, else the first.

@@ -47,7 +47,7 @@ pub use export::{ExportReport, export_logs};
 pub use gc::{Garbage, GcReport, gc};
 pub use host::{Host, ImageSource};
 pub use kube::KubeConnector;
-pub use kubeconfig::update_context;
+pub use kubeconfig::{follow, update_context};
 pub use lease::{Ended, Lease};
 pub use node_delete::{Leave, delete_node};
 pub use nodes::{address, login, runner};

@@ -6,8 +6,8 @@ mod world;
 use std::{collections::BTreeSet, time::Duration};
 
 use skiff_cluster::{
-    ClusterError, ComponentState, KubeconfigState, Leave, NewNode, Outcome, StartRequest, add_node, delete_node, start,
-    start_node, status, stop, stop_node,
+    ClusterError, ComponentState, KubeconfigState, Leave, NewNode, Outcome, StartRequest, add_node, delete_node,
+    follow, start, start_node, status, stop, stop_node,
 };
 use skiff_config::{ClusterFile, ClusterName};
 use skiff_driver::{Driver as _, MachineState};
@@ -272,4 +272,20 @@ async fn nodes_and_clusters_never_share_a_name() {
     let error = add_node(&world.host, &world.images, &name(), &worker(), &options()).await.unwrap_err();
     assert!(matches!(error, ClusterError::NodeNameTaken { .. }), "{error}");
     assert_eq!(names(&world), ["dev"]);
+}
+
+#[tokio::test]
+async fn kubectl_is_led_away_from_a_control_plane_that_was_lost() {
+    let world = running(ha()).await;
+    let made = world.kubeconfig();
+    assert_eq!(follow(&world.host, &name()).await.unwrap(), None, "it works");
+    world.host.driver.stop(&name(), &name().node(0)).await.unwrap();
+    let led_to = follow(&world.host, &name()).await.unwrap().unwrap();
+    let file = file(&world);
+    let port = file.status.nodes.iter().find(|node| node.name == led_to).unwrap().apiserver_port.unwrap();
+    assert!(world.kubeconfig().contains(&format!(":{port}\n")), "{}", world.kubeconfig());
+    assert_ne!(led_to, name().node(0));
+    // An entry that somebody else made is theirs.
+    world.write_kubeconfig(&made.replace("127.0.0.1", "192.0.2.1"));
+    assert_eq!(follow(&world.host, &name()).await.unwrap(), None);
 }

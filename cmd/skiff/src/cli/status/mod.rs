@@ -71,13 +71,22 @@ impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
         let host = context.host_of_cluster("skiff status").await?;
         loop {
-            let status = self.select(with_node(skiff_cluster::status(&host, &context.cluster).await?))?;
+            let mut status = skiff_cluster::status(&host, &context.cluster).await?;
+            if misled(&status)
+                && let Some(node) = skiff_cluster::follow(&host, &context.cluster).await.unwrap_or_default()
+            {
+                context
+                    .ui
+                    .warn(&format!("kubectl was led to a control plane that does not work; {node} serves it now"));
+                status = skiff_cluster::status(&host, &context.cluster).await?;
+            }
+            let status = self.select(with_node(status))?;
             let (events, at_work) = (host.store.events(&context.cluster)?, host.store.is_locked(&context.cluster));
             let doing = doing(&events, at_work, Timestamp::now());
             let time_to_stop = time_to_stop(&host.store, &context.cluster)?;
             let around = Around { doing: doing.as_ref(), time_to_stop: time_to_stop.as_deref() };
             print(&self.render(&status, around)?)?;
-            if stale(&status) {
+            if misled(&status) {
                 context.ui.warn(&format!(
                     "kubectl's entry for this cluster is missing or stale: `skiff update-context -p {}` repairs it",
                     context.cluster
@@ -137,7 +146,7 @@ fn with_node(mut status: ClusterStatus) -> ClusterStatus {
 }
 
 /// True if a cluster that runs cannot be reached by kubectl.
-fn stale(status: &ClusterStatus) -> bool {
+fn misled(status: &ClusterStatus) -> bool {
     let misled =
         |node: &NodeReport| node.host == ComponentState::Running && node.kubeconfig == KubeconfigState::Misconfigured;
     status.nodes.iter().any(misled)

@@ -86,6 +86,7 @@ impl Place {
                 node_port: 22,
                 protocol: Protocol::Tcp,
             }],
+            mounts: Vec::new(),
             seed: vec![
                 seed("/etc/ssh/ssh_host_ed25519_key", "host", 0o600),
                 seed("/root/.ssh/authorized_keys", "id.pub", 0o600),

@@ -8,7 +8,8 @@ use skiff_driver::Driver;
 use skiff_report::Event;
 
 use crate::{
-    ClusterError, DeleteReport, Host, host::driver_error, kubeconfig, schedule::cancel_scheduled_stop, services,
+    ClusterError, DeleteReport, Host, auto_pause::end_auto_pause, host::driver_error, kubeconfig,
+    schedule::cancel_scheduled_stop, services,
 };
 
 /// A start that was cut off longer ago has nothing left to come.
@@ -60,6 +61,7 @@ pub(crate) async fn remove<D: Driver, C, K>(
     let entry = kubeconfig::remove(host, name);
     let profile = host.store.profile_dir(name).exists();
     cancel_scheduled_stop(&host.store, name)?;
+    end_auto_pause(&host.store, name)?;
     // The files go last: as long as they are there, the cluster can be found and deleted again.
     host.store.remove(name)?;
     let entry = entry?;

@@ -6,6 +6,7 @@
 mod access;
 mod addons;
 mod api;
+mod auto_pause;
 mod clock;
 mod delete;
 mod error;
@@ -41,6 +42,7 @@ pub use addons::{
     configure_addon, disable_addons, enable_addons, list_addons,
 };
 pub use api::{Api, ConnectApi};
+pub use auto_pause::{attend_cluster, can_auto_pause, end_auto_pause, note_attendant, wakes_by_use};
 pub use delete::delete;
 pub use error::{ClusterError, Outside};
 pub use export::{ExportReport, export_logs};
@@ -64,7 +66,7 @@ pub use services::{
 };
 pub use snapshot::{ClusterSnapshot, SnapshotError, delete_snapshot, list_snapshots, restore_snapshot, save_snapshot};
 pub use start::{Before, NewNode, NodeOutcome, Preview, add_node, preview, start, start_node, stop_node, undo_start};
-pub use start::{Change, Convergence, Impact, converge};
+pub use start::{Change, Convergence, Ground, Impact, converge};
 pub use status::status;
 pub use stop::stop;
 pub use upgrade::{NoUpgrade, UpgradeNode, UpgradeStep, kubelet_skew, may_join, plan_upgrade};

@@ -7,7 +7,7 @@ use skiff_bootstrap::{
     CgroupVersion, ClusterConfig, Endpoint, HostFacts, KubeletSettings, NodeConfig, Reserved, Role, cni, node_files,
     render,
 };
-use skiff_config::{ClusterSpec, Cni, HostSize, Limit, NodeRecord, Problem, Protocol, Taint};
+use skiff_config::{ClusterSpec, Cni, HostSize, Limit, Mount, NodeRecord, Problem, Protocol, Taint};
 use skiff_driver::{Capabilities, NodeNetwork, NodeRole, NodeSpec, Published, Purpose, Resources, SeedFile};
 use skiff_report::ExitCode;
 
@@ -33,6 +33,8 @@ pub(crate) struct NodePlan {
     pub(crate) spec: NodeSpec,
     /// For kubeadm.
     pub(crate) config: NodeConfig,
+    /// What it may use, where that can be changed while it runs.
+    pub(crate) limits: String,
     /// Changes whenever the machine must be made anew to take over the settings.
     pub(crate) fingerprint: String,
 }
@@ -69,7 +71,17 @@ pub(crate) fn plan_node(
     let config = node_config(spec, record, capabilities)?;
     let files = node_files(&identity.config, &config, &identity.pki, now)?;
     let published = published(spec, record);
-    let fingerprint = fingerprint(&identity.config, &config, record, &resources, &published)?;
+    let mounts: Vec<Mount> = spec.mounts_of(record.index).cloned().collect();
+    if !mounts.is_empty() && !capabilities.shares_host_kernel {
+        let message = "the driver's nodes do not see the host's folders: only containers of this host do".to_owned();
+        return Err(ClusterError::Settings { problems: vec![Problem::usage("mounts", message)] });
+    }
+    // What a machine can be given while it runs does not make it another one.
+    let (fixed, limits) = match capabilities.live_resize {
+        true => (None, limits(&resources)),
+        false => (Some(&resources), String::new()),
+    };
+    let fingerprint = fingerprint(&identity.config, &config, record, fixed, &(&published, &mounts))?;
     let mut seeds: Vec<SeedFile> = files.into_iter().map(|file| seed(file.path, file.mode, file.contents)).collect();
     seeds.push(settings(spec, network));
     if !config.role.is_control_plane() {
@@ -86,11 +98,12 @@ pub(crate) fn plan_node(
         address: record.address,
         resources,
         published,
+        mounts,
         seed: seeds,
         // What is marked is not the node's but the cluster's: whoever makes it adds that.
         marks: BTreeMap::new(),
     };
-    Ok(NodePlan { spec, config, fingerprint })
+    Ok(NodePlan { spec, config, limits, fingerprint })
 }
 
 /// What kubeadm is told of one node.
@@ -116,9 +129,9 @@ pub(crate) fn node_config(
         _ => Role::Worker,
     };
     let mut config = NodeConfig::new(record.name.clone(), record.address, role, pod_cidr, host);
-    config.labels = spec.node_labels.clone();
+    config.labels = spec.labels_of(record.index);
     config.labels.extend(record.labels.clone());
-    config.taints = taints(record)?;
+    config.taints = spec.taints_of(record.index).cloned().chain(taints(record)?).collect();
     config.reserved = reserved(&resources, host_size(record.host, capabilities), capabilities);
     config.kubelet = KubeletSettings { resolv_conf: Some(POD_RESOLV_CONF.to_owned()), ..KubeletSettings::default() };
     Ok(config)
@@ -205,6 +218,12 @@ pub(crate) fn resources(
     Ok(Resources { cpus, memory, disk: capabilities.disk_limit.then_some(spec.disk_size) })
 }
 
+/// Limits as a node's record keeps them.
+fn limits(Resources { cpus, memory, .. }: &Resources) -> String {
+    let cpus = cpus.map_or_else(|| "all".to_owned(), |cpus| cpus.to_string());
+    format!("{cpus} {}", memory.map_or_else(|| "all".to_owned(), skiff_config::format_bytes))
+}
+
 /// The least memory a node is given where nobody asks for an amount.
 const LEAST_SHARE: u64 = 2200 << 20;
 
@@ -224,7 +243,7 @@ fn published(spec: &ClusterSpec, record: &NodeRecord) -> Vec<Published> {
     };
     let ssh = on_listen_address(Purpose::Ssh, record.ssh_port, 22);
     let apiserver = record.apiserver_port.map(|port| on_listen_address(Purpose::ApiServer, port, spec.apiserver.port));
-    let user = spec.ports.iter().filter(|_| record.index == 0).map(|mapping| Published {
+    let user = spec.ports_of(record.index).map(|mapping| Published {
         purpose: Purpose::User,
         host_ip: mapping.host_ip.unwrap_or(spec.listen_address),
         host_port: mapping.host_port,
@@ -267,13 +286,15 @@ fn fingerprint(
     cluster: &ClusterConfig,
     node: &NodeConfig,
     record: &NodeRecord,
-    resources: &Resources,
-    published: &[Published],
+    resources: Option<&Resources>,
+    given: &(&Vec<Published>, &Vec<Mount>),
 ) -> Result<String, ClusterError> {
     let alone = ClusterConfig { control_planes: 1, ..cluster.clone() };
+    let reserved = if resources.is_some() { node.reserved } else { Reserved::default() };
+    let lasting = NodeConfig { reserved, ..node.clone() };
     let mut hash = Sha256::new();
-    hash.update(format!("{} {} {resources:?} {published:?} {}", record.image, record.address, cluster.spec.cni));
-    hash.update(render::kubeadm_config(&alone, node)?);
+    hash.update(format!("{} {} {resources:?} {given:?} {}", record.image, record.address, cluster.spec.cni));
+    hash.update(render::kubeadm_config(&alone, &lasting)?);
     hash.update(cni::conflist(node));
     Ok(hash.finalize().iter().take(8).fold(String::new(), |mut text, byte| {
         // Writing to a String cannot fail.

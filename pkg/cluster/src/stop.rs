@@ -6,7 +6,7 @@ use skiff_driver::{Driver, MachineState, NodeStatus};
 use skiff_report::Event;
 
 use crate::{
-    ClusterError, ConnectApi, Host, ServiceApi, StopReport, host::driver_error, kubeconfig,
+    ClusterError, ConnectApi, Host, ServiceApi, StopReport, auto_pause::end_auto_pause, host::driver_error, kubeconfig,
     schedule::cancel_scheduled_stop, services,
 };
 
@@ -32,6 +32,7 @@ pub async fn stop<D: Driver, C, K: ConnectApi<Api: ServiceApi>>(
     }
     // Even of a cluster that is stopped by hand before its time.
     cancel_scheduled_stop(&host.store, name)?;
+    end_auto_pause(&host.store, name)?;
     let mut stopped = Vec::new();
     let on =
         |node: &&NodeStatus| matches!(node.state, MachineState::Running | MachineState::Paused | MachineState::Broken);

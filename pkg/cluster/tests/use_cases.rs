@@ -74,10 +74,26 @@ async fn changed_settings_make_the_node_anew_and_keep_its_data() {
     let world = World::new();
     start(&world.host, &world.images, request()).await.unwrap();
     let mut changed = request();
-    changed.given.memory = Some("5g".into());
+    changed.given.ports = Some(vec!["8080:80".into()]);
     let report = start(&world.host, &world.images, changed).await.unwrap();
     assert_eq!(report.outcome, Outcome::Updated);
     assert!(world.host.driver.calls().iter().any(|call| call.starts_with("delete dev")));
+    let again = start(&world.host, &world.images, request()).await.unwrap();
+    assert_eq!(again.outcome, Outcome::Unchanged, "the change must have been stored");
+}
+
+#[tokio::test]
+async fn limits_change_while_the_node_goes_on() {
+    let world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    let mut changed = request();
+    changed.given.memory = Some("5g".into());
+    let report = start(&world.host, &world.images, changed).await.unwrap();
+    assert_eq!(report.outcome, Outcome::Updated);
+    let calls = world.host.driver.calls();
+    assert!(calls.iter().any(|call| call == "resize dev"), "{calls:?}");
+    assert!(!calls.iter().any(|call| call.starts_with("delete") || call.starts_with("stop")), "{calls:?}");
+    assert_eq!(world.host.driver.spec(&name().node(0)).unwrap().resources.memory, Some(5 << 30));
     let again = start(&world.host, &world.images, request()).await.unwrap();
     assert_eq!(again.outcome, Outcome::Unchanged, "the change must have been stored");
 }
@@ -178,7 +194,7 @@ async fn a_change_that_fails_is_not_kept() {
     start(&world.host, &world.images, request()).await.unwrap();
     let before = lasting(&world);
     let mut changed = request();
-    changed.given.memory = Some("5g".into());
+    changed.given.ports = Some(vec!["8080:80".into()]);
     world.host.driver.fail_next("start");
     assert!(start(&world.host, &world.images, changed).await.is_err());
     assert_eq!(start(&world.host, &world.images, request()).await.unwrap().outcome, Outcome::Updated);

@@ -11,13 +11,18 @@ use thiserror::Error;
 
 use crate::{
     AddonWish, ApiServer, ClusterName, ClusterSpec, Cni, Component, ExtraConfig, FeatureGate, KubeVersion, Label,
-    Limit, NodeName, PortMapping, Problem, parse_bytes, versions,
+    Limit, Mount, NodeName, OnNode, PortMapping, Problem, Taint, parse_bytes, versions,
 };
 
 /// `apiVersion` of the file this build writes and reads.
 const API_VERSION: &str = "skiff.dev/v1alpha1";
 /// `kind` of the file.
 const KIND: &str = "Cluster";
+
+/// The API server's port in the node, where none is asked for.
+const API_PORT: &str = "8443";
+/// Where published ports listen, likewise.
+const LISTEN: &str = "127.0.0.1";
 
 /// A file that cannot be read as a cluster.
 #[derive(Debug, Error)]
@@ -119,6 +124,9 @@ pub struct SpecFile {
     /// `--ports`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ports: Option<Vec<String>>,
+    /// `--mounts`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mounts: Option<Vec<String>>,
     /// `--nodes`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub nodes: Option<String>,
@@ -131,9 +139,15 @@ pub struct SpecFile {
     /// `--node-labels`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_labels: Option<Vec<String>>,
+    /// `--node-taints`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub node_taints: Option<Vec<String>>,
     /// `--cert-expiration`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cert_expiration: Option<String>,
+    /// `--auto-pause-interval`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub auto_pause_interval: Option<String>,
     /// `--etcd-unsafe-fsync`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub etcd_unsafe_fsync: Option<String>,
@@ -206,6 +220,9 @@ pub struct NodeRecord {
     /// its limits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<HostSize>,
+    /// What it may use of its host, as its machine was last told.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub limits: String,
     /// Fingerprint of the settings that were brought into it, written when kubeadm was done; empty
     /// until then.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -283,12 +300,56 @@ impl SpecFile {
             static_ip: self.static_ip.or(below.static_ip),
             listen_address: self.listen_address.or(below.listen_address),
             ports: self.ports.or(below.ports),
+            mounts: self.mounts.or(below.mounts),
             nodes: self.nodes.or(below.nodes),
             ha: self.ha.or(below.ha),
             cni: self.cni.or(below.cni),
             node_labels: self.node_labels.or(below.node_labels),
+            node_taints: self.node_taints.or(below.node_taints),
             cert_expiration: self.cert_expiration.or(below.cert_expiration),
+            auto_pause_interval: self.auto_pause_interval.or(below.auto_pause_interval),
             etcd_unsafe_fsync: self.etcd_unsafe_fsync.or(below.etcd_unsafe_fsync),
+        }
+    }
+
+    /// These settings in the place of those `stored` of a cluster: what is left out here, and can be
+    /// changed, goes back to what `defaults` or skiff make it.
+    #[must_use]
+    pub fn in_place_of(self, stored: &Self, defaults: Self) -> Self {
+        let text = |own: Option<String>, stored: &Option<String>, default: Option<String>, plain: &str| {
+            own.or_else(|| stored.as_ref().map(|_| default.unwrap_or_else(|| plain.to_owned())))
+        };
+        let list = |own: Option<Vec<String>>, stored: &Option<Vec<String>>, default: Option<Vec<String>>| {
+            own.or_else(|| stored.as_ref().map(|_| default.unwrap_or_default()))
+        };
+        let lifetime = format!("{}h", versions::CERT_EXPIRATION.as_secs() / 3600);
+        Self {
+            cpus: text(self.cpus, &stored.cpus, defaults.cpus, "auto"),
+            memory: text(self.memory, &stored.memory, defaults.memory, "auto"),
+            apiserver_port: text(self.apiserver_port, &stored.apiserver_port, defaults.apiserver_port, API_PORT),
+            apiserver_names: list(self.apiserver_names, &stored.apiserver_names, defaults.apiserver_names),
+            apiserver_ips: list(self.apiserver_ips, &stored.apiserver_ips, defaults.apiserver_ips),
+            extra_config: list(self.extra_config, &stored.extra_config, defaults.extra_config),
+            feature_gates: list(self.feature_gates, &stored.feature_gates, defaults.feature_gates),
+            listen_address: text(self.listen_address, &stored.listen_address, defaults.listen_address, LISTEN),
+            ports: list(self.ports, &stored.ports, defaults.ports),
+            mounts: list(self.mounts, &stored.mounts, defaults.mounts),
+            node_labels: list(self.node_labels, &stored.node_labels, defaults.node_labels),
+            node_taints: list(self.node_taints, &stored.node_taints, defaults.node_taints),
+            cert_expiration: text(self.cert_expiration, &stored.cert_expiration, defaults.cert_expiration, &lifetime),
+            auto_pause_interval: text(
+                self.auto_pause_interval,
+                &stored.auto_pause_interval,
+                defaults.auto_pause_interval,
+                "0",
+            ),
+            etcd_unsafe_fsync: text(
+                self.etcd_unsafe_fsync,
+                &stored.etcd_unsafe_fsync,
+                defaults.etcd_unsafe_fsync,
+                "false",
+            ),
+            ..self
         }
     }
 
@@ -336,7 +397,8 @@ impl SpecFile {
                 IpAddr::V4(Ipv4Addr::LOCALHOST),
                 address,
             ),
-            ports: read.all("ports", self.ports.as_deref(), str::parse::<PortMapping>),
+            ports: read.all("ports", self.ports.as_deref(), str::parse::<OnNode<PortMapping>>),
+            mounts: read.all("mounts", self.mounts.as_deref(), str::parse::<OnNode<Mount>>),
             nodes: read.one("nodes", self.nodes.as_deref(), if ha { 3 } else { 1 }, number_of_nodes),
             ha,
             cert_expiration: read.one(
@@ -345,13 +407,13 @@ impl SpecFile {
                 versions::CERT_EXPIRATION,
                 crate::lifetime,
             ),
+            auto_pause: read
+                .maybe("auto-pause-interval", self.auto_pause_interval.as_deref(), crate::interval)
+                .filter(|interval| !interval.is_zero()),
             etcd_unsafe_fsync: read.one("etcd-unsafe-fsync", self.etcd_unsafe_fsync.as_deref(), false, yes_or_no),
             cni: read.one("cni", self.cni.as_deref(), Cni::Bridge, |text| Ok::<_, String>(Cni::parse(text))),
-            node_labels: read
-                .all("node-labels", self.node_labels.as_deref(), str::parse::<Label>)
-                .into_iter()
-                .map(|Label { name, value }| (name, value))
-                .collect(),
+            node_labels: read.all("node-labels", self.node_labels.as_deref(), str::parse::<OnNode<Label>>),
+            node_taints: read.all("node-taints", self.node_taints.as_deref(), str::parse::<OnNode<Taint>>),
         };
         let spec = with_unsafe_fsync(spec);
         let mut problems = read.problems;

@@ -1,4 +1,5 @@
-//! How long certificates are good for, as Go programs write a duration: `8760h`, `36h30m`.
+//! Times as Go programs write them, `8760h` or `36h30m`: how long certificates are good for, and how long a
+//! cluster may be idle.
 
 use std::time::Duration;
 
@@ -15,6 +16,20 @@ pub(crate) fn lifetime(text: &str) -> Result<Duration, String> {
         return Err(format!("{text} is out of range: use 1h to 87600h, which is what the authorities are good for"));
     }
     Ok(lifetime)
+}
+
+/// The shortest idle time worth a pause: people think between two commands.
+const SHORTEST_IDLE: Duration = Duration::from_secs(10);
+
+/// Reads how long a cluster may be idle; 0 is for ever.
+pub(crate) fn interval(text: &str) -> Result<Duration, String> {
+    if matches!(text, "0" | "0s") {
+        return Ok(Duration::ZERO);
+    }
+    let seconds = read(text).ok_or_else(|| format!("`{text}` is not a time: write it like 5m or 90s"))?;
+    Some(Duration::from_secs(seconds))
+        .filter(|time| *time >= SHORTEST_IDLE)
+        .ok_or_else(|| format!("{text} is too short: use 10s or more, or 0 to have the cluster never paused"))
 }
 
 /// Hours, minutes and seconds, each with its unit.
@@ -39,6 +54,15 @@ fn read(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn idle_times_are_worth_it_or_none() {
+        assert_eq!(interval("5m"), Ok(Duration::from_mins(5)));
+        assert_eq!((interval("0"), interval("0s")), (Ok(Duration::ZERO), Ok(Duration::ZERO)));
+        for bad in ["", "1s", "soon", "-1m"] {
+            assert!(interval(bad).is_err(), "{bad}");
+        }
+    }
 
     #[test]
     fn lifetimes_are_written_as_in_go() {

@@ -8,7 +8,7 @@ use std::{
 
 use ipnet::Ipv4Net;
 
-use crate::{ClusterName, Cni, ExtraConfig, KubeVersion, Limit, PortMapping};
+use crate::{ClusterName, Cni, ExtraConfig, KubeVersion, Label, Limit, Mount, OnNode, PortMapping, Taint};
 
 /// Control planes of a cluster that survives the loss of one: the fewest of which two make a majority.
 pub(crate) const HA_CONTROL_PLANES: u32 = 3;
@@ -66,18 +66,24 @@ pub struct ClusterSpec {
     pub static_ip: Option<Ipv4Addr>,
     /// Address of the host that published ports listen on.
     pub listen_address: IpAddr,
-    /// Ports of the first node that the host forwards to.
-    pub ports: Vec<PortMapping>,
+    /// Ports of nodes that the host forwards to: of the first one, where none is named.
+    pub ports: Vec<OnNode<PortMapping>>,
+    /// Folders of the host that nodes see: all nodes, where none is named.
+    pub mounts: Vec<OnNode<Mount>>,
     /// How many nodes a new cluster gets, control planes included.
     pub nodes: u32,
     /// Whether a new cluster gets three control planes.
     pub ha: bool,
     /// Where the pod network comes from.
     pub cni: Cni,
-    /// Labels of all nodes.
-    pub node_labels: BTreeMap<String, String>,
+    /// Labels of nodes: of all, where none is named.
+    pub node_labels: Vec<OnNode<Label>>,
+    /// Taints of nodes, likewise.
+    pub node_taints: Vec<OnNode<Taint>>,
     /// How long certificates are good for that are issued from now on.
     pub cert_expiration: Duration,
+    /// After how long without use the cluster is paused, to go on with the next use.
+    pub auto_pause: Option<Duration>,
     /// Whether etcd goes on without waiting for the disk: fast, and lost with the host.
     pub etcd_unsafe_fsync: bool,
 }
@@ -95,6 +101,27 @@ impl ClusterSpec {
         nth_address(self.service_cidr, 10)
     }
 
+    /// Ports of node number `index` that the host forwards to.
+    pub fn ports_of(&self, index: u32) -> impl Iterator<Item = &PortMapping> {
+        self.ports.iter().filter(move |port| port.node.unwrap_or(0) == index).map(|port| &port.value)
+    }
+
+    /// What node number `index` sees of the host.
+    pub fn mounts_of(&self, index: u32) -> impl Iterator<Item = &Mount> {
+        of(&self.mounts, index)
+    }
+
+    /// Labels of node number `index`. Its own win over those of all.
+    #[must_use]
+    pub fn labels_of(&self, index: u32) -> BTreeMap<String, String> {
+        of(&self.node_labels, index).map(|label| (label.name.clone(), label.value.clone())).collect()
+    }
+
+    /// Taints of node number `index`.
+    pub fn taints_of(&self, index: u32) -> impl Iterator<Item = &Taint> {
+        of(&self.node_taints, index)
+    }
+
     /// How many control planes a new cluster gets.
     #[must_use]
     pub fn control_planes(&self) -> u32 {
@@ -107,6 +134,12 @@ impl ClusterSpec {
     pub fn node_pod_cidr(&self, index: u32) -> Option<Ipv4Net> {
         self.pod_cidr.subnets(24).ok()?.nth(usize::try_from(index).ok()?)
     }
+}
+
+/// What is for all nodes, and then what is for one.
+fn of<T>(values: &[OnNode<T>], index: u32) -> impl Iterator<Item = &T> {
+    let all = values.iter().filter(|value| value.node.is_none());
+    all.chain(values.iter().filter(move |value| value.names(index))).map(|value| &value.value)
 }
 
 /// The `n`th address of a network, which must be large enough; validation has seen to that.

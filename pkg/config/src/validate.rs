@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::Ipv4Net;
 use skiff_report::{ExitCode, Reason};
 
-use crate::{ClusterSpec, Limit, format_bytes, spec::HA_CONTROL_PLANES, versions};
+use crate::{ClusterSpec, Limit, Mount, OnNode, PortMapping, format_bytes, spec::HA_CONTROL_PLANES, versions};
 
 /// The least memory a control plane works with, as kubeadm demands it: 1700 MB, and some to spare.
 const LEAST_MEMORY: u64 = 1800 << 20;
@@ -55,6 +55,7 @@ impl ClusterSpec {
         self.validate_version(&mut problems);
         self.validate_networks(&mut problems);
         self.validate_ports(&mut problems);
+        self.validate_mounts(&mut problems);
         self.validate_nodes(&mut problems);
         problems
     }
@@ -190,12 +191,22 @@ impl ClusterSpec {
             problems.push(Problem::usage("listen-address", format!("{ip} is a broadcast address")));
         }
         for (at, mapping) in self.ports.iter().enumerate() {
-            let same = |other: &&crate::PortMapping| {
-                (other.host_ip, other.host_port, other.protocol)
-                    == (mapping.host_ip, mapping.host_port, mapping.protocol)
-            };
-            if let Some(other) = self.ports[..at].iter().find(same) {
+            let end = |port: &OnNode<PortMapping>| (port.value.host_ip, port.value.host_port, port.value.protocol);
+            if let Some(other) = self.ports[..at].iter().find(|other| end(other) == end(mapping)) {
                 problems.push(Problem::usage("ports", format!("{mapping} and {other} want the same port of the host")));
+            }
+        }
+    }
+
+    fn validate_mounts(&self, problems: &mut Vec<Problem>) {
+        for (at, mount) in self.mounts.iter().enumerate() {
+            let same = |other: &&OnNode<Mount>| {
+                let meet = other.node.is_none() || mount.node.is_none() || other.node == mount.node;
+                meet && other.value.node == mount.value.node
+            };
+            if let Some(other) = self.mounts[..at].iter().find(same) {
+                let message = format!("{mount} and {other} want the same place in the node");
+                problems.push(Problem::usage("mounts", message));
             }
         }
     }

@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, DeviceMapping, EndpointIpamConfig, EndpointSettings, HostConfig, HostConfigCgroupnsModeEnum,
-    HostConfigLogConfig, Mount, MountType, MountVolumeOptions, NetworkingConfig, PortBinding, PortMap, RestartPolicy,
-    RestartPolicyNameEnum,
+    ContainerCreateBody, ContainerUpdateBody, DeviceMapping, EndpointIpamConfig, EndpointSettings, HostConfig,
+    HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount, MountType, MountVolumeOptions, NetworkingConfig,
+    PortBinding, PortMap, RestartPolicy, RestartPolicyNameEnum,
 };
-use skiff_driver::{NodeSpec, Published};
+use skiff_config::Mount as Folder;
+use skiff_driver::{NodeSpec, Published, Resources};
 
 use crate::{labels, privilege::Privilege};
 
@@ -67,7 +68,7 @@ fn host_config(spec: &NodeSpec, facts: &HostFacts) -> HostConfig {
         nano_cpus: spec.resources.cpus.map(nano_cpus),
         network_mode: Some(spec.network.name.clone()),
         port_bindings: Some(port_bindings(&spec.published)),
-        mounts: Some(vec![var_volume(spec)]),
+        mounts: Some([var_volume(spec)].into_iter().chain(spec.mounts.iter().map(bind)).collect()),
         binds: facts.modules.then(|| vec![format!("{MODULES}:{MODULES}:ro")]),
         tmpfs: Some(["/run", "/tmp"].map(|path| (path.to_owned(), String::new())).into()),
         // On cgroup v1 too: a node's cgroups then go with it, and two nodes never share `/kubepods`.
@@ -130,6 +131,25 @@ fn var_volume(spec: &NodeSpec) -> Mount {
         volume_options: Some(MountVolumeOptions { labels: Some(labels::volume(spec)), ..Default::default() }),
         ..Mount::default()
     }
+}
+
+/// A folder of the host in the node. Should it be missing the Engine says so, and does not make it.
+fn bind(folder: &Folder) -> Mount {
+    Mount {
+        typ: Some(MountType::BIND),
+        source: Some(folder.host.display().to_string()),
+        target: Some(folder.node.display().to_string()),
+        read_only: Some(folder.read_only),
+        ..Mount::default()
+    }
+}
+
+/// The request that changes a container's limits. To leave one out would mean to leave it as it is,
+/// so that no limit is `all` there is.
+pub(crate) fn limits(wanted: &Resources, all: &Resources) -> ContainerUpdateBody {
+    let memory = wanted.memory.or(all.memory).and_then(|bytes| i64::try_from(bytes).ok());
+    let nano_cpus = wanted.cpus.or(all.cpus).map(nano_cpus);
+    ContainerUpdateBody { memory, memory_swap: memory, nano_cpus, ..ContainerUpdateBody::default() }
 }
 
 /// Processors as the Engine counts them.

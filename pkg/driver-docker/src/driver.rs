@@ -6,7 +6,7 @@ use bollard::Docker;
 use skiff_config::{ClusterName, NodeName};
 use skiff_driver::{
     Capabilities, Driver, DriverKind, Endpoints, ImageInfo, NetworkRequest, NodeImage, NodeImages, NodeNetwork,
-    NodeSpec, NodeStatus,
+    NodeSpec, NodeStatus, Resources,
 };
 use skiff_report::Reporter;
 use tokio::sync::OnceCell;
@@ -74,6 +74,10 @@ impl Driver for DockerDriver {
 
     async fn start(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), Error> {
         self.start_node(cluster, node).await
+    }
+
+    async fn resize(&self, cluster: &ClusterName, node: &NodeName, resources: &Resources) -> Result<(), Error> {
+        self.resize_node(cluster, node, resources).await
     }
 
     async fn pause(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), Error> {

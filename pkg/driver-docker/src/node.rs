@@ -21,7 +21,7 @@ use bollard::{
     },
 };
 use skiff_config::{ClusterName, NodeName};
-use skiff_driver::{Endpoints, MachineState, NodeSpec, NodeStatus, Purpose};
+use skiff_driver::{Endpoints, MachineState, NodeSpec, NodeStatus, Purpose, Resources};
 
 use crate::{
     DockerDriver, Error, Resource,
@@ -195,6 +195,20 @@ impl DockerDriver {
             }
             StartFailure::Other => failure::engine(format!("starting {node}"))(error),
         })
+    }
+
+    pub(crate) async fn resize_node(
+        &self,
+        cluster: &ClusterName,
+        node: &NodeName,
+        resources: &Resources,
+    ) -> Result<(), Error> {
+        let absent = || Error::NodeAbsent { node: node.clone() };
+        let found = self.find(cluster, node).await?.ok_or_else(absent)?;
+        let host = self.capabilities().await?;
+        let all = Resources { cpus: Some(f64::from(host.cpus)), memory: Some(host.memory), disk: None };
+        let updated = self.docker.update_container(&found.id, body::limits(resources, &all)).await;
+        updated.map_err(failure::engine(format!("changing the limits of {node}")))
     }
 
     pub(crate) async fn pause_node(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), Error> {

@@ -9,7 +9,7 @@ use std::{
 use skiff_config::{ClusterName, NodeName};
 use skiff_report::{Diagnose, Reporter};
 
-use crate::{Endpoints, NetworkRequest, NodeNetwork, NodeSpec, NodeStatus, SnapshotKind};
+use crate::{Endpoints, NetworkRequest, NodeNetwork, NodeSpec, NodeStatus, Resources, SnapshotKind};
 
 /// The drivers there are. Only `skiff-drivers` and the wiring may decide by it; everyone else asks
 /// for [`Capabilities`].
@@ -100,6 +100,20 @@ pub trait Driver: Send + Sync {
     /// # Errors
     /// When it is absent or does not start, e.g. because a published port is taken.
     fn start(&self, cluster: &ClusterName, node: &NodeName) -> impl Future<Output = Result<(), Self::Error>> + Send;
+
+    /// Gives the machine other limits, running or not; only asked where `live_resize` is one of the
+    /// driver's capabilities. No limit is all that the provider has.
+    ///
+    /// # Errors
+    /// When it is absent, or the provider refuses.
+    fn resize(
+        &self,
+        _cluster: &ClusterName,
+        _node: &NodeName,
+        _resources: &Resources,
+    ) -> impl Future<Output = Result<(), Self::Error>> + Send {
+        async { Ok(()) }
+    }
 
     /// Freezes the machine: it keeps its memory and its place in the network and uses no processor,
     /// and [`start`](Self::start) thaws it. Nothing happens if it is frozen.

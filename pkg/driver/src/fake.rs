@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use crate::{
     Capabilities, Driver, DriverKind, Endpoints, ImageInfo, MachineState, NetworkRequest, NodeImage, NodeImages,
-    NodeNetwork, NodeRole, NodeSpec, NodeStatus, Published, Purpose, SnapshotKind, SnapshotName,
+    NodeNetwork, NodeRole, NodeSpec, NodeStatus, Published, Purpose, Resources, SnapshotKind, SnapshotName,
 };
 
 /// What a [`FakeDriver`] refuses.
@@ -300,6 +300,12 @@ impl Driver for FakeDriver {
             return Err(FakeError::PortTaken { port });
         }
         state.machine(cluster, node)?.state = MachineState::Running;
+        Ok(())
+    }
+
+    async fn resize(&self, cluster: &ClusterName, node: &NodeName, resources: &Resources) -> Result<(), FakeError> {
+        let mut state = self.enter("resize", node.as_str())?;
+        state.machine(cluster, node)?.spec.resources = *resources;
         Ok(())
     }
 

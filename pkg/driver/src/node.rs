@@ -7,7 +7,7 @@ use std::{
 };
 
 use ipnet::Ipv4Net;
-use skiff_config::{ClusterName, NodeName, Protocol};
+use skiff_config::{ClusterName, Mount, NodeName, Protocol};
 
 /// What a node does in the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -135,6 +135,8 @@ pub struct NodeSpec {
     pub resources: Resources,
     /// Forwarded ports, ssh and API server among them.
     pub published: Vec<Published>,
+    /// What it sees of the host; for drivers whose nodes share the host's kernel.
+    pub mounts: Vec<Mount>,
     /// Files to be there before the first start.
     pub seed: Vec<SeedFile>,
     /// Words to keep with the machine and with what it stores, told again by `list`: they are still

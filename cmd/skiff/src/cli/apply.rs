@@ -7,19 +7,21 @@ use std::{
     process::Stdio,
 };
 
-use skiff_cluster::{Before, Change, ClusterError, Convergence, Impact, converge};
+use skiff_cluster::{Before, Change, ClusterError, Convergence, Ground, Impact, converge};
 use skiff_config::{ClusterName, Manifest, ManifestError};
 use skiff_report::{Diagnose, ExitCode};
 use tokio::process::Command;
 
-use super::{DataFormat, EventFormat};
+use skiff_driver::Driver;
+
+use super::{DataFormat, EventFormat, spec_defaults};
 use crate::{
     context::{Context, print},
     failure::Failure,
 };
 
-/// Makes a cluster what a file says, or makes one: kind's files are understood as well. What the file
-/// says nothing about stays.
+/// Makes a cluster what a file says, or makes one: kind's files are understood as well. Settings that the file
+/// leaves out go back to their defaults; addons are left alone if it names none.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The file; - for standard input.
@@ -56,11 +58,12 @@ impl Args {
         let text = self.read()?;
         let manifest = Manifest::from_yaml(&text).map_err(|error| failure(&error, &self.filename.to_string_lossy()))?;
         let name = manifest.name.clone().unwrap_or_else(|| context.cluster.clone());
-        let plan = converge(&context.store()?, &name, &manifest.spec)?;
+        let plan = converge(&context.store()?, &name, &manifest, &ground(context, &name).await?)?;
         for note in &manifest.notes {
             context.ui.warn(note);
         }
-        for line in outline(&name, &plan, &manifest.addons) {
+        let addons = manifest.addons.unwrap_or_default();
+        for line in outline(&name, &plan, &addons) {
             context.ui.info(&line);
         }
         if let Some(change) = plan.changes.iter().find(|change| change.impact == Impact::Recreate) {
@@ -73,7 +76,7 @@ impl Args {
             return Ok(ExitCode::SUCCESS);
         }
         context.ui.finish();
-        for line in commands(&plan, &manifest.addons)? {
+        for line in commands(&plan, &addons)? {
             let code = self.carry_out(context, &name, &line).await?;
             if code != ExitCode::SUCCESS {
                 // What failed has said so itself.
@@ -115,29 +118,53 @@ impl Args {
     }
 }
 
+/// What the file is carried out on.
+async fn ground(context: &Context, name: &ClusterName) -> Result<Ground, Failure> {
+    let defaults = spec_defaults(&context.settings)?;
+    let live_resize = context.store()?.load(name)?.is_some() && live_resize(context, name).await;
+    Ok(Ground { defaults, live_resize })
+}
+
+/// Whether limits of a cluster's nodes change while they run. A driver that does not answer now is told
+/// by what follows.
+pub(super) async fn live_resize(context: &Context, name: &ClusterName) -> bool {
+    let Ok(host) = context.host_for("skiff apply", name).await else { return false };
+    match host.capabilities {
+        Some(capabilities) => capabilities.live_resize,
+        None => host.driver.check().await.is_ok_and(|capabilities| capabilities.live_resize),
+    }
+}
+
 /// The plan for a person: what each change does to a cluster that runs.
 fn outline(name: &ClusterName, plan: &Convergence, addons: &[String]) -> Vec<String> {
     let first = match plan.before {
         Before::Nothing => format!("Cluster \"{name}\" will be made:"),
         Before::Leftovers => format!("Cluster \"{name}\" was never finished, and will be made anew:"),
-        Before::Cluster if plan.changes.is_empty() => format!("Cluster \"{name}\" is what the file says"),
+        Before::Cluster if plan.changes.is_empty() && plan.disable.is_empty() => {
+            format!("Cluster \"{name}\" is what the file says")
+        }
         Before::Cluster => format!("Cluster \"{name}\" will change:"),
     };
-    let line = |Change { impact, setting, from, to }: &Change| match plan.before {
-        Before::Cluster => {
-            let from = if from.is_empty() { "(default)" } else { from };
-            format!("  {setting}: {from} -> {to} ({impact})")
-        }
-        _ => format!("  {setting}: {to}"),
+    let line = |change: &Change| match plan.before {
+        Before::Cluster => changed(change),
+        _ => format!("  {}: {}", change.setting, change.to),
     };
     let addons = (!addons.is_empty()).then(|| format!("  addons: {} (live)", addons.join(", ")));
-    [first].into_iter().chain(plan.changes.iter().map(line)).chain(addons).collect()
+    let off = (!plan.disable.is_empty()).then(|| format!("  addons off: {} (live)", plan.disable.join(", ")));
+    [first].into_iter().chain(plan.changes.iter().map(line)).chain(addons).chain(off).collect()
+}
+
+/// One change of a cluster that is there.
+pub(super) fn changed(Change { impact, setting, from, to }: &Change) -> String {
+    let shown = |value: &str| if value.is_empty() { "(none)".to_owned() } else { value.to_owned() };
+    let from = if from.is_empty() { "(default)".to_owned() } else { from.clone() };
+    format!("  {setting}: {from} -> {} ({impact})", shown(to))
 }
 
 /// The commands that carry a plan out.
 fn commands(plan: &Convergence, addons: &[String]) -> Result<Vec<Vec<String>>, Failure> {
     let words = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
-    let mut start = words(&["start"]);
+    let mut start = words(&["start", "--told"]);
     let unreadable = |error| Failure::from(ManifestError::from(error));
     if let serde_yaml::Value::Mapping(settings) = serde_yaml::to_value(&plan.given).map_err(unreadable)? {
         for (key, value) in &settings {
@@ -147,7 +174,7 @@ fn commands(plan: &Convergence, addons: &[String]) -> Result<Vec<Vec<String>>, F
                 serde_yaml::Value::Sequence(items) => {
                     let items: Vec<&str> = items.iter().filter_map(serde_yaml::Value::as_str).collect();
                     // A value of these may hold commas itself.
-                    if flag == "extra-config" {
+                    if ["extra-config", "mounts"].contains(&flag.as_str()) && !items.is_empty() {
                         start.extend(items.iter().map(|item| format!("--{flag}={item}")));
                     } else {
                         start.push(format!("--{flag}={}", items.join(",")));
@@ -162,7 +189,8 @@ fn commands(plan: &Convergence, addons: &[String]) -> Result<Vec<Vec<String>>, F
     }
     let added = (0..plan.add).map(|_| words(&["node", "add"]));
     let deleted = plan.delete.iter().map(|node| words(&["node", "delete", node.as_str()]));
-    Ok([start].into_iter().chain(added).chain(deleted).collect())
+    let off = plan.disable.iter().map(|addon| words(&["addons", "disable", addon.as_str()]));
+    Ok([start].into_iter().chain(off).chain(added).chain(deleted).collect())
 }
 
 /// `kubernetesVersion` as flags have it: `kubernetes-version`.
@@ -202,6 +230,7 @@ mod tests {
             given,
             add: 1,
             delete: vec!["dev-m03".parse().unwrap()],
+            disable: vec!["registry".into()],
         }
     }
 
@@ -210,6 +239,8 @@ mod tests {
         let given = SpecFile {
             kubernetes_version: Some("v1.20.2".into()),
             ports: Some(vec!["80:80".into(), "443:443".into()]),
+            mounts: Some(vec!["/a,b:/c".into()]),
+            node_labels: Some(Vec::new()),
             extra_config: Some(vec!["apiserver.runtime-config=a=1,b=2".into(), "kubelet.max-pods=20".into()]),
             ..SpecFile::default()
         };
@@ -218,8 +249,10 @@ mod tests {
         assert_eq!(
             lines,
             [
-                "start --kubernetes-version=v1.20.2 --extra-config=apiserver.runtime-config=a=1,b=2 \
-                 --extra-config=kubelet.max-pods=20 --ports=80:80,443:443 --addons=ingress",
+                "start --told --kubernetes-version=v1.20.2 --extra-config=apiserver.runtime-config=a=1,b=2 \
+                 --extra-config=kubelet.max-pods=20 --ports=80:80,443:443 --mounts=/a,b:/c --node-labels= \
+                 --addons=ingress",
+                "addons disable registry",
                 "node add",
                 "node delete dev-m03",
             ]
@@ -239,7 +272,12 @@ mod tests {
         let lines = outline(&"dev".parse().unwrap(), &plan, &[]);
         assert_eq!(
             lines,
-            ["Cluster \"dev\" will change:", "  nodes: 1 -> new (live)", "  memory: (default) -> new (needs restart)"]
+            [
+                "Cluster \"dev\" will change:",
+                "  nodes: 1 -> new (live)",
+                "  memory: (default) -> new (needs restart)",
+                "  addons off: registry (live)",
+            ]
         );
     }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use skiff_artifacts::ArtifactSource;
-use skiff_cluster::{ClusterError, ComponentState, was_paused};
+use skiff_cluster::{ClusterError, ComponentState, wakes_by_use, was_paused};
 use skiff_config::KubeVersion;
 use skiff_report::ExitCode;
 
@@ -31,7 +31,7 @@ impl Args {
         let store = context.store()?;
         let name = &context.cluster;
         // A frozen API server does not even refuse: kubectl would wait for as long as nobody thaws it.
-        if was_paused(&store, name)? && is_paused(context).await? {
+        if was_paused(&store, name)? && !wakes_by_use(&store, name)? && is_paused(context).await? {
             return Err(ClusterError::Paused(name.clone()).into());
         }
         let file = store.load(name)?.ok_or_else(|| ClusterError::NotFound(name.clone()))?;

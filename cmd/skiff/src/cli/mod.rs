@@ -3,6 +3,8 @@
 mod addons;
 mod apply;
 mod attend;
+mod auto_pause;
+mod behind;
 mod completion;
 mod config;
 mod delete;
@@ -113,6 +115,8 @@ pub(crate) enum Command {
     Version(version::Args),
     #[command(name = ATTEND, hide = true)]
     AttendMachine(attend::Args),
+    #[command(name = auto_pause::VERB, hide = true)]
+    AttendCluster(auto_pause::Args),
 }
 
 impl Cli {
@@ -202,6 +206,7 @@ impl Command {
             Self::Completion(args) => args.run(),
             Self::Version(args) => args.run(),
             Self::AttendMachine(args) => args.run().await,
+            Self::AttendCluster(args) => args.run(context).await,
         }
     }
 }

@@ -56,9 +56,15 @@ pub(crate) struct SpecArgs {
     /// Address of this host that published ports listen on.
     #[arg(long, value_name = "IP", help_heading = "Network")]
     listen_address: Option<String>,
-    /// Ports of this host that lead to the first node, such as 8080:30080 or 127.0.0.1:80:80/tcp.
+    /// Ports of this host that lead to the first node, such as 8080:30080 or 127.0.0.1:80:80/tcp; to another
+    /// one with its name in front, as in m02:8081:80.
+    /// Given without a value they are taken back, as with all lists.
     #[arg(long, value_name = "PORTS", value_delimiter = ',', help_heading = "Network")]
     ports: Option<Vec<String>>,
+    /// Folder of this host that nodes see, such as /src:/data or /src:/data:ro; one node alone with its name in
+    /// front, as in m02:/src:/data. May be given more than once.
+    #[arg(long, visible_alias = "mount-string", value_name = "HOST:NODE", help_heading = "Nodes")]
+    mounts: Option<Vec<String>>,
     /// How many nodes to make, control planes included.
     #[arg(short, long, value_name = "N", help_heading = "Nodes")]
     nodes: Option<String>,
@@ -66,9 +72,16 @@ pub(crate) struct SpecArgs {
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     #[arg(help_heading = "Nodes")]
     ha: Option<String>,
-    /// Labels of all nodes, such as disk=fast.
+    /// Labels of all nodes, such as disk=fast, or of one, as in m02:disk=fast.
     #[arg(long, value_name = "LABELS", value_delimiter = ',', help_heading = "Nodes")]
     node_labels: Option<Vec<String>>,
+    /// Taints of all nodes, such as gpu=yes:NoSchedule, or of one, as in m02:gpu=yes:NoSchedule.
+    #[arg(long, value_name = "TAINTS", value_delimiter = ',', help_heading = "Nodes")]
+    node_taints: Option<Vec<String>>,
+    /// Pause the cluster when its API and published ports were not used for this long, such as 5m, until they
+    /// are used again; 0 is never. On Linux, for use from this host.
+    #[arg(long, value_name = "TIME", help_heading = "Cluster")]
+    auto_pause_interval: Option<String>,
     /// How long certificates are good for, such as 8760h; a start issues new ones before their end.
     #[arg(long, value_name = "TIME", help_heading = "Cluster")]
     cert_expiration: Option<String>,
@@ -90,25 +103,33 @@ impl From<SpecArgs> for SpecFile {
             memory: args.memory,
             disk_size: args.disk_size,
             apiserver_port: args.apiserver_port,
-            apiserver_names: args.apiserver_names,
-            apiserver_ips: args.apiserver_ips,
-            extra_config: args.extra_config,
-            feature_gates: args.feature_gates,
+            apiserver_names: list(args.apiserver_names),
+            apiserver_ips: list(args.apiserver_ips),
+            extra_config: list(args.extra_config),
+            feature_gates: list(args.feature_gates),
             service_cluster_ip_range: args.service_cluster_ip_range,
             pod_network_cidr: args.pod_network_cidr,
             dns_domain: args.dns_domain,
             subnet: args.subnet,
             static_ip: args.static_ip,
             listen_address: args.listen_address,
-            ports: args.ports,
+            ports: list(args.ports),
+            mounts: list(args.mounts),
             nodes: args.nodes,
             ha: args.ha,
             cni: args.cni,
-            node_labels: args.node_labels,
+            node_labels: list(args.node_labels),
+            node_taints: list(args.node_taints),
+            auto_pause_interval: args.auto_pause_interval,
             cert_expiration: args.cert_expiration,
             etcd_unsafe_fsync: args.etcd_unsafe_fsync,
         }
     }
+}
+
+/// A list without what is empty: `--ports=` is a list of nothing.
+fn list(values: Option<Vec<String>>) -> Option<Vec<String>> {
+    values.map(|values| values.into_iter().filter(|value| !value.is_empty()).collect())
 }
 
 #[cfg(test)]
@@ -127,7 +148,7 @@ mod tests {
             .collect();
         let all = "driver kubernetesVersion cpus memory diskSize apiserverPort apiserverNames apiserverIps extraConfig \
                    featureGates serviceClusterIpRange podNetworkCidr dnsDomain subnet staticIp listenAddress ports \
-                   nodes ha cni nodeLabels certExpiration etcdUnsafeFsync";
+                   mounts nodes ha cni nodeLabels nodeTaints autoPauseInterval certExpiration etcdUnsafeFsync";
         let fields: BTreeSet<String> = all.split_whitespace().map(str::to_lowercase).collect();
         assert_eq!(flags, fields);
     }

@@ -1,20 +1,29 @@
 //! `skiff start`.
 
 mod dry_run;
+mod folders;
 mod network;
 
-use std::{sync::Arc, time::Duration};
+use std::{env, sync::Arc, time::Duration};
 
 use jiff::SignedDuration;
 use skiff_cluster::{
-    Before, ClusterError, Outcome, Preview, StartOptions, StartReport, StartRequest, WaitFor, preview, start,
-    undo_start,
+    Before, Change, ClusterError, Impact, Outcome, Preview, StartOptions, StartReport, StartRequest, WaitFor, preview,
+    start, undo_start,
 };
 use skiff_config::{ClusterName, SpecFile};
 use skiff_drivers::{canonical, unknown};
 use skiff_report::{ExitCode, Reporter};
 
-use super::{EventFormat, addons::AddonArgs, machine::MachineArgs, spec::SpecArgs, spec_defaults};
+use super::{
+    EventFormat,
+    addons::AddonArgs,
+    apply::{changed, live_resize},
+    auto_pause,
+    machine::MachineArgs,
+    spec::SpecArgs,
+    spec_defaults,
+};
 use crate::{
     context::{Context, print_line},
     failure::Failure,
@@ -65,6 +74,9 @@ pub(crate) struct Args {
     /// The process the cluster is for, such as $$: `skiff gc` deletes it when that is gone.
     #[arg(long, value_name = "PID", help_heading = "Start")]
     owner_pid: Option<u32>,
+    /// What changes has been told already.
+    #[arg(long, hide = true)]
+    told: bool,
     /// Show where the time went.
     #[arg(long, help_heading = "Start")]
     timings: bool,
@@ -140,7 +152,7 @@ impl Args {
     /// Starts the cluster; Ctrl-C undoes what this start made.
     pub(crate) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
         let (dry_run, timings, keep) = (self.dry_run, self.timings && self.output == EventFormat::Text, self.keep);
-        let source = self.source.clone();
+        let (source, told) = (self.source.clone(), self.told);
         let mut request = self.into_request(context)?;
         let preview = check(context, &request)?;
         if dry_run {
@@ -149,6 +161,9 @@ impl Args {
                 Ok(ExitCode::SUCCESS)
             };
             return context.interrupt.unless(telling).await;
+        }
+        if !told {
+            tell_changes(context, &preview).await;
         }
         if preview.before != Before::Cluster {
             let network = async { network::manifests(&preview.spec.cni).await };
@@ -171,6 +186,7 @@ impl Args {
         .inspect_err(|failure| journal.failure(failure))?;
         // What cannot be tidied up now will be by the next build.
         let _ = images.discard(&report.version);
+        auto_pause::leave(context, &preview.spec, &report);
         conclude(context, &report);
         context.ui.finish();
         if let Some(table) = clock.table().filter(|_| timings) {
@@ -194,7 +210,7 @@ impl Args {
         Ok(StartRequest {
             name: context.cluster.clone(),
             defaults: with_own_name(spec_defaults(&context.settings)?),
-            given: with_own_name(self.spec.into()),
+            given: folders::absolute(with_own_name(self.spec.into()), &env::current_dir().unwrap_or_default()),
             options: StartOptions {
                 wait: parts(&self.wait),
                 wait_timeout: self.wait_timeout,
@@ -223,7 +239,12 @@ fn with_own_name(spec: SpecFile) -> SpecFile {
 fn check(context: &Context, request: &StartRequest) -> Result<Preview, Failure> {
     let driver = request.given.driver.as_ref().or(request.defaults.driver.as_ref());
     let driver = driver.and_then(|name| unknown(name)).map(Failure::from);
-    match (preview(&context.store()?, request.clone()), driver) {
+    let previewed = preview(&context.store()?, request.clone()).and_then(|preview| {
+        let remote = context.environment.docker_host.as_ref().is_some_and(|host| !host.starts_with("unix:"));
+        let problems = folders::problems(&preview, remote);
+        if problems.is_empty() { Ok(preview) } else { Err(ClusterError::Settings { problems }) }
+    });
+    match (previewed, driver) {
         (Ok(preview), None) => Ok(preview),
         (Err(error @ ClusterError::Settings { .. }), driver) => {
             let driver = driver.map(|failure| format!("--driver: {}", failure.message));
@@ -233,6 +254,19 @@ fn check(context: &Context, request: &StartRequest) -> Result<Preview, Failure> 
         (Err(error @ ClusterError::DriverMismatch { .. }), _) => Err(error.into()),
         (_, Some(driver)) => Err(driver),
         (Err(error), None) => Err(error.into()),
+    }
+}
+
+/// Tells what a start changes of a cluster that is there, and what that does to it, before it is done.
+async fn tell_changes(context: &Context, preview: &Preview) {
+    if preview.before != Before::Cluster || preview.changes.is_empty() {
+        return;
+    }
+    let live = live_resize(context, &preview.spec.name).await;
+    context.ui.info(&format!("Cluster \"{}\" will change:", preview.spec.name));
+    for (setting, (from, to)) in &preview.changes {
+        let impact = Impact::of(setting, live);
+        context.ui.info(&changed(&Change { impact, setting: setting.clone(), from: from.clone(), to: to.clone() }));
     }
 }
 

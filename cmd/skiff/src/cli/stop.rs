@@ -1,8 +1,6 @@
 //! `skiff stop`.
 
 use std::{
-    env,
-    process::{Command, Stdio},
     sync::Arc,
     time::{Duration, SystemTime},
 };
@@ -15,7 +13,7 @@ use skiff_config::ClusterName;
 use skiff_report::{ExitCode, Reporter};
 use skiff_store::{Process, Store};
 
-use super::{EventFormat, start::go_duration};
+use super::{EventFormat, behind, start::go_duration};
 use crate::{context::Context, failure::Failure};
 
 /// Stops a cluster. Its data is kept; `start` brings it back.
@@ -124,18 +122,11 @@ impl Args {
                 "`sleep 900; skiff stop` does the same.",
             )
         };
-        let mut command = Command::new(env::current_exe().map_err(failed)?);
-        command.args(["stop", "--profile", name.as_str(), "--scheduled-for", &at.to_string()]);
-        command.arg(format!("--keep-context-active={}", self.keep_context_active));
-        command.env("SKIFF_HOME", &context.environment.home).env("SKIFF_CACHE", &context.environment.cache);
-        if let Ok(files) = env::join_paths(&context.environment.kubeconfig) {
-            command.env("KUBECONFIG", files);
-        }
-        for variable in ["SKIFF_PROFILE", "SKIFF_SCHEDULE", "SKIFF_ALL", "SKIFF_CANCEL_SCHEDULED"] {
-            command.env_remove(variable);
-        }
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = command.spawn().map_err(failed)?;
+        let at_text = at.to_string();
+        let keep = format!("--keep-context-active={}", self.keep_context_active);
+        let line = ["stop", "--profile", name.as_str(), "--scheduled-for", &at_text, &keep];
+        let unset = ["SKIFF_SCHEDULE", "SKIFF_ALL", "SKIFF_CANCEL_SCHEDULED"];
+        let mut child = behind::leave(context, &line, &unset).map_err(failed)?;
         let noted = Process::of(child.id()).ok_or_else(|| failed(std::io::Error::other("it ended at once")));
         let noted = noted.and_then(|process| {
             let stop = ScheduledStop { at: at.into(), process };

@@ -91,10 +91,28 @@ pub async fn take_turns<R: Runner>(
     cluster: &ClusterConfig,
     node: &NodeConfig,
 ) -> Result<String, BootstrapError> {
+    run(runner, "rewriting the manifests", anew(&[CONTROLLER_MANAGER, SCHEDULER], cluster, node)?).await
+}
+
+/// Has a kubelet that runs take its configuration over anew; pods go on meanwhile. Returns what
+/// kubeadm printed. May run again.
+///
+/// # Errors
+/// As for [`take_turns`].
+pub async fn reconfigure_kubelet<R: Runner>(
+    runner: &R,
+    cluster: &ClusterConfig,
+    node: &NodeConfig,
+) -> Result<String, BootstrapError> {
+    run(runner, "reconfiguring the kubelet", anew(&[KUBELET], cluster, node)?).await
+}
+
+/// Phases with a configuration that is not the one the node was made with.
+fn anew(phases: &[&'static str], cluster: &ClusterConfig, node: &NodeConfig) -> Result<Command, BootstrapError> {
     let config = render::kubeadm_config(cluster, node)?;
-    let phases = wanted(&[CONTROLLER_MANAGER, SCHEDULER], cluster, node).map(phase).collect::<Vec<_>>().join("\n");
+    let phases = wanted(phases, cluster, node).map(phase).collect::<Vec<_>>().join("\n");
     let script = format!("umask 077; cat > {KUBEADM_CONFIG}.new; mv {KUBEADM_CONFIG}.new {KUBEADM_CONFIG}\n{phases}");
-    run(runner, "rewriting the manifests", Command::sh(&script).stdin(config)).await
+    Ok(Command::sh(&script).stdin(config))
 }
 
 fn joining(node: &NodeConfig) -> String {

@@ -21,7 +21,7 @@ use crate::{
 
 pub use drain::{drain, forget, uncordon};
 pub use etcd::{EtcdStart, Member, add_member, has_etcd_data, remove_member};
-pub use join::{announce, join_control_plane, join_etcd, join_worker, start_api_server, take_turns};
+pub use join::{announce, join_control_plane, join_etcd, join_worker, reconfigure_kubelet, start_api_server, take_turns};
 
 const ETCD: &str = "etcd local";
 const API_SERVER: &str = "control-plane apiserver";

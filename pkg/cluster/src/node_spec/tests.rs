@@ -35,6 +35,7 @@ fn record() -> NodeRecord {
         taints: Vec::new(),
         memory: None,
         host: None,
+        limits: String::new(),
         applied: String::new(),
     }
 }
@@ -98,8 +99,10 @@ fn ssh_and_api_are_published_on_loopback_only() {
 fn the_fingerprint_ignores_new_certificates_and_sees_every_setting() {
     let usual = plan(|_| {}).fingerprint;
     assert_eq!(usual, plan(|_| {}).fingerprint);
-    let changes: [fn(&mut SpecFile); 5] = [
-        |file| file.memory = Some("5g".into()),
+    let changes: [fn(&mut SpecFile); 7] = [
+        |file| file.mounts = Some(vec!["/src:/src".into()]),
+        |file| file.node_labels = Some(vec!["m01:disk=fast".into()]),
+        |file| file.node_taints = Some(vec!["m01:gpu:NoSchedule".into()]),
         |file| file.ports = Some(vec!["8080:80".into()]),
         |file| file.extra_config = Some(vec!["apiserver.v=4".into()]),
         |file| file.apiserver_names = Some(vec!["api.example.test".into()]),
@@ -108,6 +111,23 @@ fn the_fingerprint_ignores_new_certificates_and_sees_every_setting() {
     for change in changes {
         assert_ne!(usual, plan(change).fingerprint);
     }
+    let of_another = plan(|file| file.ports = Some(vec!["m02:8080:80".into()]));
+    assert_eq!(usual, of_another.fingerprint);
+}
+
+#[test]
+fn limits_change_while_a_node_goes_on() {
+    let (usual, other) = (plan(|_| {}), plan(|file| file.memory = Some("5g".into())));
+    assert_eq!(usual.fingerprint, other.fingerprint);
+    assert_eq!((usual.limits.as_str(), other.limits.as_str()), ("all 4000m", "all 5g"));
+}
+
+#[test]
+fn a_node_sees_the_folders_meant_for_it() {
+    let mounts = |file: &mut SpecFile| file.mounts = Some(vec!["/a:/a".into(), "m02:/b:/b:ro".into()]);
+    let worker = NodeRecord { role: "worker".into(), index: 1, apiserver_port: None, ..record() };
+    let seen = |plan: NodePlan| plan.spec.mounts.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!((seen(plan(mounts)).len(), seen(plan_of(worker, mounts))), (1, vec!["/a:/a".into(), "/b:/b:ro".into()]));
 }
 
 #[test]

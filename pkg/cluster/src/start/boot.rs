@@ -55,6 +55,7 @@ where
         serving: &Gate,
     ) -> Result<(), ClusterError> {
         self.provision(member).await?;
+        self.tell_limits(fleet, member, wanted).await?;
         match member.role() {
             Role::FirstControlPlane => self.boot_first(fleet, member, wanted, api, serving).await,
             Role::ControlPlane => self.boot_control_plane(fleet, member, wanted, api, serving).await,

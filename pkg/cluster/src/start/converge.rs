@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use skiff_config::{ClusterName, NodeName, Phase, SpecFile};
+use skiff_config::{ClusterFile, ClusterName, Manifest, NodeName, Phase, SpecFile};
 use skiff_store::Store;
 
 use super::{Before, plan};
@@ -26,6 +26,18 @@ impl fmt::Display for Impact {
             Self::Restart => "needs restart",
             Self::Recreate => "needs recreate",
         })
+    }
+}
+
+impl Impact {
+    /// What a change of a setting does, `setting` as in files. Limits change live where the driver can.
+    #[must_use]
+    pub fn of(setting: &str, live_resize: bool) -> Self {
+        match setting {
+            "autoPauseInterval" => Self::Live,
+            "cpus" | "memory" if live_resize => Self::Live,
+            _ => Self::Restart,
+        }
     }
 }
 
@@ -55,22 +67,48 @@ pub struct Convergence {
     pub add: u32,
     /// Workers to delete, the newest first.
     pub delete: Vec<NodeName>,
+    /// Addons to disable.
+    pub disable: Vec<String>,
 }
 
-/// Plans the way from what there is to what a manifest says. What it says nothing about stays.
+/// What a manifest is carried out on.
+#[derive(Debug, Clone, Default)]
+pub struct Ground {
+    /// What settings are where nobody says anything.
+    pub defaults: SpecFile,
+    /// Whether the driver can change the limits of nodes that run.
+    pub live_resize: bool,
+}
+
+/// Plans the way from what there is to what a manifest says. A setting that it leaves out goes back to
+/// its default, if that can be; what only a new cluster can have stays, and so do addons if it names none.
 ///
 /// # Errors
 /// When it asks for what cannot be, or the profile is damaged.
-pub fn converge(store: &Store, name: &ClusterName, spec: &SpecFile) -> Result<Convergence, ClusterError> {
+pub fn converge(
+    store: &Store,
+    name: &ClusterName,
+    manifest: &Manifest,
+    ground: &Ground,
+) -> Result<Convergence, ClusterError> {
     let stored = store.load(name)?;
-    let mut given = spec.clone();
+    let mut given = manifest.spec.clone();
     let Some(file) = stored.clone().filter(|file| file.status.phase == Phase::Created) else {
         let before = if stored.is_some() { Before::Leftovers } else { Before::Nothing };
         plan::resolve(name, stored, given.clone(), SpecFile::default())?;
-        let asked = spec.differences(&SpecFile::default()).into_iter();
+        let asked = manifest.spec.differences(&SpecFile::default()).into_iter();
         let changes = asked.map(|(setting, (to, _))| Change { impact: Impact::Live, setting, from: String::new(), to });
-        return Ok(Convergence { before, changes: changes.collect(), given, add: 0, delete: Vec::new() });
+        return Ok(Convergence {
+            before,
+            changes: changes.collect(),
+            given,
+            add: 0,
+            delete: Vec::new(),
+            disable: Vec::new(),
+        });
     };
+    given = given.in_place_of(&file.spec, ground.defaults.clone());
+    let disable = unwanted(&file, manifest.addons.as_deref());
     let nodes = &file.status.nodes;
     // Nodes come and go by themselves; to a start their number is a thing of the past.
     let wanted: Option<usize> = given.nodes.take().and_then(|count| count.parse().ok());
@@ -86,8 +124,9 @@ pub fn converge(store: &Store, name: &ClusterName, spec: &SpecFile) -> Result<Co
     let resolved = plan::resolve(name, stored, given.clone(), SpecFile::default())?;
     let before = resolved.previous.unwrap_or_default();
     let changed = resolved.file.spec.real_differences(&before).into_iter();
-    let mut changes: Vec<Change> =
-        changed.map(|(setting, (to, from))| Change { impact: Impact::Restart, setting, from, to }).collect();
+    let mut changes: Vec<Change> = changed
+        .map(|(setting, (to, from))| Change { impact: Impact::of(&setting, ground.live_resize), setting, from, to })
+        .collect();
     changes.extend(resolved.refused.into_iter().map(|refused| Change {
         impact: Impact::Recreate,
         setting: refused.setting.to_owned(),
@@ -100,12 +139,19 @@ pub fn converge(store: &Store, name: &ClusterName, spec: &SpecFile) -> Result<Co
         changes.push(Change { impact, setting: "nodes".to_owned(), from: there.to_string(), to: count.to_string() });
     }
     changes.sort_by(|one, other| (one.impact, &one.setting).cmp(&(other.impact, &other.setting)));
-    Ok(Convergence { before: Before::Cluster, changes, given, add, delete })
+    Ok(Convergence { before: Before::Cluster, changes, given, add, delete, disable })
+}
+
+/// The addons that somebody enabled and a manifest which lists addons does not name.
+fn unwanted(file: &ClusterFile, listed: Option<&[String]>) -> Vec<String> {
+    let Some(listed) = listed else { return Vec::new() };
+    let on = file.addons.iter().filter(|(_, wish)| wish.enabled == Some(true)).map(|(name, _)| name);
+    on.filter(|name| !listed.contains(name)).cloned().collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use skiff_config::{ClusterFile, NodeRecord};
+    use skiff_config::{AddonWish, NodeRecord};
 
     use super::*;
 
@@ -122,6 +168,18 @@ mod tests {
 
     /// What has to be done with a cluster of some planes and workers, made with 2g.
     fn plan(planes: u32, workers: u32, change: impl FnOnce(&mut SpecFile)) -> Convergence {
+        plan_with(planes, workers, None, |spec| {
+            spec.memory = Some("2g".into());
+            change(spec);
+        })
+    }
+
+    fn plan_with(
+        planes: u32,
+        workers: u32,
+        addons: Option<Vec<String>>,
+        change: impl FnOnce(&mut SpecFile),
+    ) -> Convergence {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let name: ClusterName = "dev".parse().unwrap();
@@ -129,12 +187,15 @@ mod tests {
         if planes > 0 {
             file.status.phase = Phase::Created;
             file.status.nodes = (0..planes + workers).map(|index| record(index, index < planes)).collect();
+            file.addons.insert("ingress".into(), AddonWish { enabled: Some(true), ..AddonWish::default() });
+            file.addons.insert("storage-provisioner".into(), AddonWish::default());
             file.spec.nodes = Some((planes + workers).to_string());
             store.save(&file).unwrap();
         }
         let mut spec = SpecFile::default();
         change(&mut spec);
-        converge(&store, &name, &spec).unwrap()
+        let manifest = Manifest { name: None, spec, addons, notes: Vec::new() };
+        converge(&store, &name, &manifest, &Ground { live_resize: true, ..Ground::default() }).unwrap()
     }
 
     fn shown(plan: &Convergence) -> Vec<String> {
@@ -166,18 +227,28 @@ mod tests {
     fn every_change_says_what_it_does() {
         let plan = plan(1, 0, |spec| {
             spec.memory = Some("4g".into());
+            spec.ports = Some(vec!["m02:80:80".into()]);
             spec.dns_domain = Some("other.local".into());
             spec.nodes = Some("3".into());
         });
         assert_eq!(
             shown(&plan),
             [
+                "live: memory 2g -> 4g",
                 "live: nodes 1 -> 3",
-                "needs restart: memory 2g -> 4g",
+                "needs restart: ports  -> m02:80:80",
                 "needs recreate: dns-domain cluster.local -> other.local"
             ]
         );
         assert_eq!((plan.add, plan.given.nodes), (2, None));
+    }
+
+    #[test]
+    fn what_a_manifest_leaves_out_is_taken_back() {
+        let plan = plan_with(1, 0, Some(vec!["metrics-server".into()]), |_| {});
+        assert_eq!(shown(&plan), ["live: memory 2g -> auto"]);
+        assert_eq!((plan.given.memory.as_deref(), plan.disable), (Some("auto"), vec!["ingress".to_owned()]));
+        assert!(plan_with(1, 0, None, |_| {}).disable.is_empty());
     }
 
     #[test]

@@ -37,6 +37,8 @@ pub(super) struct Member {
     pub(super) action: NodeAction,
     /// When its machine was started, if it is.
     pub(super) started: Option<SystemTime>,
+    /// True if its machine, which stays, has to be given other limits.
+    pub(super) resize: bool,
     /// What it shall be.
     pub(super) plan: NodePlan,
     /// Since when its machine runs.
@@ -44,9 +46,11 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(action: NodeAction, plan: NodePlan) -> Self {
+    pub(super) fn new(action: NodeAction, plan: NodePlan, limits: &str) -> Self {
+        let stays = matches!(action, NodeAction::Keep | NodeAction::Start);
+        let resize = stays && !plan.limits.is_empty() && plan.limits != limits;
         let started = (action != NodeAction::Keep).then(SystemTime::now);
-        Self { action, started, plan, runs: OnceLock::new() }
+        Self { action, started, resize, plan, runs: OnceLock::new() }
     }
 
     pub(super) fn name(&self) -> &NodeName {
@@ -114,6 +118,7 @@ impl Fleet {
         for record in &mut file.status.nodes {
             if let Some(member) = self.members.iter().find(|member| *member.name() == record.name) {
                 record.applied.clone_from(&member.plan.fingerprint);
+                record.limits.clone_from(&member.plan.limits);
             }
         }
     }

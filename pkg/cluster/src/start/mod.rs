@@ -14,6 +14,7 @@ mod plan;
 mod preview;
 mod provision;
 mod records;
+mod resize;
 mod usable;
 
 use std::time::{Duration, SystemTime};
@@ -24,7 +25,7 @@ use skiff_kubeapi::Access;
 use skiff_report::Step;
 use skiff_runner::Connect;
 
-pub use self::converge::{Change, Convergence, Impact, converge};
+pub use self::converge::{Change, Convergence, Ground, Impact, converge};
 pub(crate) use self::join::tell_control_planes;
 pub use self::one::{NodeOutcome, add_node, start_node, stop_node};
 pub use self::preview::{Before, Preview, preview};
@@ -225,7 +226,7 @@ fn outcome(fleet: &Fleet) -> Outcome {
     let any = |action: NodeAction| fleet.members.iter().any(|member| member.action == action);
     if fleet.fresh {
         Outcome::Created
-    } else if any(NodeAction::Replace) {
+    } else if any(NodeAction::Replace) || fleet.members.iter().any(|member| member.resize) {
         Outcome::Updated
     } else if any(NodeAction::Start) || any(NodeAction::Create) {
         Outcome::Restarted

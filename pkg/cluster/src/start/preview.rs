@@ -63,7 +63,7 @@ pub fn preview(store: &Store, request: StartRequest) -> Result<Preview, ClusterE
     let wanted = plan::resolve(&name, stored, given, defaults)?;
     let own = |(key, (value, _)): (String, (String, String))| (key, value);
     let turned = |(key, (to, from)): (String, (String, String))| (key, (from, to));
-    let changes = wanted.previous.map(|previous| wanted.file.spec.differences(&previous)).unwrap_or_default();
+    let changes = wanted.previous.map(|previous| wanted.file.spec.real_differences(&previous)).unwrap_or_default();
     Ok(Preview {
         before,
         driver: wanted.file.status.driver.clone().unwrap_or_else(|| wanted.spec.driver.clone()),

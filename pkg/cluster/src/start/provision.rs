@@ -112,7 +112,7 @@ where
             };
             host.reporter.info(&format!("Node {} {why}: making it anew with its data", plan.spec.name));
         }
-        Ok(Member::new(action, plan))
+        Ok(Member::new(action, plan, &record.limits))
     }
 
     pub(super) async fn network(&self, wanted: &mut Wanted) -> Result<NodeNetwork, ClusterError> {
@@ -159,6 +159,10 @@ where
                 .time(&phase("node/create", member), driver.create(&plan.spec, reporter))
                 .await
                 .map_err(driver_error)?;
+        }
+        if member.resize {
+            reporter.info(&format!("Node {node} may use {} now", size(plan)));
+            driver.resize(cluster, node, &plan.spec.resources).await.map_err(driver_error)?;
         }
         if member.action != NodeAction::Keep {
             self.watch.time(&phase("node/start", member), driver.start(cluster, node)).await.map_err(driver_error)?;

@@ -89,7 +89,7 @@ where
     ) -> Result<NodeRecord, ClusterError> {
         let records = &wanted.file.status.nodes;
         let mut reserved: BTreeSet<u16> = self.host.reserved_ports()?;
-        reserved.extend(wanted.spec.ports.iter().map(|mapping| mapping.host_port));
+        reserved.extend(wanted.spec.ports.iter().map(|port| port.value.host_port));
         reserved.extend(records.iter().flat_map(|node| [Some(node.ssh_port), node.apiserver_port]).flatten());
         let name = wanted.spec.name.node(index);
         let mut taken: Vec<Ipv4Addr> = records.iter().map(|node| node.address).collect();
@@ -117,6 +117,7 @@ where
             made: None,
             memory: None,
             host: None,
+            limits: String::new(),
             applied: String::new(),
             name,
         })

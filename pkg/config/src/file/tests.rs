@@ -25,6 +25,58 @@ fn defaults_are_a_valid_cluster() {
 }
 
 #[test]
+fn settings_of_one_node_are_its_own() {
+    let spec = resolve(|file| {
+        file.ports = Some(vec!["80".into(), "m02:81:80".into()]);
+        file.mounts = Some(vec!["/a:/a".into(), "m02:/b:/b:ro".into()]);
+        file.node_labels = Some(vec!["m02:disk=fast".into(), "disk=slow".into()]);
+        file.node_taints = Some(vec!["m02:gpu:NoSchedule".into()]);
+    })
+    .unwrap();
+    let ports = |index| spec.ports_of(index).map(|port| port.host_port).collect::<Vec<_>>();
+    let mounts = |index| spec.mounts_of(index).map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!((ports(0), ports(1), ports(2)), (vec![80], vec![81], vec![]));
+    assert_eq!((mounts(0), mounts(1)), (vec!["/a:/a".to_owned()], vec!["/a:/a".to_owned(), "/b:/b:ro".to_owned()]));
+    assert_eq!((spec.labels_of(0)["disk"].as_str(), spec.labels_of(1)["disk"].as_str()), ("slow", "fast"));
+    assert_eq!((spec.taints_of(0).count(), spec.taints_of(1).count()), (0, 1));
+}
+
+#[test]
+fn two_mounts_do_not_meet_in_one_node() {
+    let mounts = |texts: &[&str]| {
+        let texts = Some(texts.iter().map(|text| (*text).to_owned()).collect());
+        resolve(|file| file.mounts = texts).map(drop)
+    };
+    assert_eq!(mounts(&["m01:/a:/x", "m02:/b:/x"]), Ok(()));
+    let both = mounts(&["/a:/x", "m02:/b:/x"]).unwrap_err();
+    assert_eq!(both, ["--mounts: m02:/b:/x and /a:/x want the same place in the node"]);
+}
+
+#[test]
+fn what_a_file_leaves_out_goes_back_to_the_default() {
+    let stored = SpecFile {
+        memory: some("4g"),
+        cpus: some("2"),
+        ports: Some(vec!["80".into()]),
+        listen_address: some("0.0.0.0"),
+        cert_expiration: some("24h"),
+        dns_domain: some("my.local"),
+        ..SpecFile::default()
+    };
+    let defaults = SpecFile { memory: some("3g"), nodes: some("3"), ..SpecFile::default() };
+    let file = SpecFile { cpus: some("1"), ..SpecFile::default() }.in_place_of(&stored, defaults);
+    assert_eq!((file.cpus.as_deref(), file.memory.as_deref(), file.nodes.as_deref()), (Some("1"), Some("3g"), None));
+    assert_eq!((file.ports.as_deref(), file.dns_domain.as_deref()), (Some(&[][..]), None));
+    let plain = SpecFile::default();
+    let back = SpecFile { cpus: None, memory: None, ..file }.over(SpecFile { dns_domain: None, ..stored.clone() });
+    let mut unset = SpecFile { cpus: some("auto"), memory: some("auto"), ..back };
+    unset.etcd_unsafe_fsync = SpecFile::default()
+        .in_place_of(&SpecFile { etcd_unsafe_fsync: some("true"), ..stored }, plain.clone())
+        .etcd_unsafe_fsync;
+    assert_eq!(unset.resolve(name()), plain.resolve(name()), "each is what it would have been");
+}
+
+#[test]
 fn all_problems_are_told_at_once() {
     let problems = resolve(|file| {
         file.memory = some("1g");
@@ -102,6 +154,7 @@ fn files_read_back_what_was_written() {
         taints: vec!["gpu=yes:NoSchedule".into()],
         memory: Some(4 << 30),
         host: Some(HostSize { cpus: 8, memory: 16 << 30 }),
+        limits: "2 4g".into(),
         applied: "def".into(),
     });
     let text = file.to_yaml().unwrap();

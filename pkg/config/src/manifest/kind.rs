@@ -38,7 +38,7 @@ struct Node {
     role: Role,
     image: Option<String>,
     labels: BTreeMap<String, String>,
-    extra_mounts: Vec<Value>,
+    extra_mounts: Vec<Mount>,
     extra_port_mappings: Vec<PortMapping>,
     kubeadm_config_patches: Option<Value>,
     #[serde(rename = "kubeadmConfigPatchesJSON6902")]
@@ -51,6 +51,18 @@ enum Role {
     #[default]
     ControlPlane,
     Worker,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, rename_all = "camelCase", default)]
+struct Mount {
+    container_path: String,
+    host_path: String,
+    read_only: bool,
+    // Nodes run without SELinux's labels, so there is nothing to change on the host.
+    #[serde(rename = "selinuxRelabel")]
+    _selinux_relabel: bool,
+    propagation: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -125,7 +137,7 @@ pub(super) fn read(text: &str) -> Result<Manifest, ManifestError> {
     if !reading.faults.is_empty() {
         return Err(faulty(reading.faults));
     }
-    Ok(Manifest { name: file.name, spec, addons: Vec::new(), notes: reading.notes })
+    Ok(Manifest { name: file.name, spec, addons: None, notes: reading.notes })
 }
 
 fn nodes(nodes: &[Node], spec: &mut SpecFile, reading: &mut Reading<'_>) {
@@ -150,32 +162,50 @@ fn nodes(nodes: &[Node], spec: &mut SpecFile, reading: &mut Reading<'_>) {
         }
         _ => reading.refuse("image", "nodes of different versions: skiff makes all of one version"),
     }
-    let first = nodes.iter().position(|node| node.role == Role::ControlPlane);
-    for (at, node) in nodes.iter().enumerate() {
+    let (mut ports, mut mounts) = (Vec::new(), Vec::new());
+    for (word, node) in named(nodes) {
         reading.refuse_if(node.kubeadm_config_patches.is_some(), "kubeadmConfigPatches", PATCHES);
         reading.refuse_if(node.kubeadm_config_patches_json6902.is_some(), "kubeadmConfigPatchesJSON6902", PATCHES);
-        let mounts = "skiff does not mount folders of the host into nodes at their making";
-        reading.refuse_if(!node.extra_mounts.is_empty(), "extraMounts", mounts);
-        if Some(at) == first {
-            let ports: Vec<String> =
-                node.extra_port_mappings.iter().filter_map(|port| published(port, reading)).collect();
-            spec.ports = (!ports.is_empty()).then_some(ports);
-        } else if !node.extra_port_mappings.is_empty() {
-            reading.refuse("extraPortMappings", "skiff publishes ports of the first control plane only");
-        }
+        let of_node = |text: String| format!("{word}:{text}");
+        mounts.extend(node.extra_mounts.iter().filter_map(|mount| mounted(mount, reading)).map(of_node));
+        ports.extend(node.extra_port_mappings.iter().filter_map(|port| published(port, reading)).map(of_node));
     }
-    labels(nodes, spec, reading);
+    spec.ports = (!ports.is_empty()).then_some(ports);
+    spec.mounts = (!mounts.is_empty()).then_some(mounts);
+    labels(nodes, spec);
+}
+
+/// The nodes with what skiff calls them: its control planes come first.
+fn named(nodes: &[Node]) -> impl Iterator<Item = (String, &Node)> {
+    let of = |role: Role| nodes.iter().filter(move |node| node.role == role);
+    let ordered = of(Role::ControlPlane).chain(of(Role::Worker));
+    ordered.enumerate().map(|(at, node)| (format!("m{:02}", at + 1), node))
 }
 
 /// Labels that all nodes have are the cluster's.
-fn labels(nodes: &[Node], spec: &mut SpecFile, reading: &mut Reading<'_>) {
-    let Some(first) = nodes.first() else { return };
-    if nodes.iter().any(|node| node.labels != first.labels) {
-        let why = "nodes with different labels: `skiff node add --labels`, or `kubectl label` afterwards";
-        return reading.refuse("labels", why);
+fn labels(nodes: &[Node], spec: &mut SpecFile) {
+    let common = |label: &(&String, &String)| nodes.iter().all(|node| node.labels.get(label.0) == Some(label.1));
+    let text = |(name, value): (&String, &String)| format!("{name}={value}");
+    let mut all: Vec<String> =
+        nodes.first().into_iter().flat_map(|node| node.labels.iter().filter(common).map(text)).collect();
+    for (word, node) in named(nodes) {
+        all.extend(node.labels.iter().filter(|label| !common(label)).map(|label| format!("{word}:{}", text(label))));
     }
-    let all: Vec<String> = first.labels.iter().map(|(name, value)| format!("{name}={value}")).collect();
     spec.node_labels = (!all.is_empty()).then_some(all);
+}
+
+fn mounted(mount: &Mount, reading: &mut Reading<'_>) -> Option<String> {
+    if let Some(other) = mount.propagation.as_deref().filter(|word| !matches!(*word, "" | "None")) {
+        reading.refuse("propagation", &format!("`{other}`: mounts that come later do not show on the other side"));
+        return None;
+    }
+    // As kind has it, a path without a beginning counts from where the command is given.
+    let host = std::path::absolute(&mount.host_path).ok().filter(|_| !mount.host_path.is_empty());
+    let Some(host) = host.filter(|_| !mount.container_path.is_empty()) else {
+        reading.refuse("extraMounts", "name both hostPath and containerPath");
+        return None;
+    };
+    Some(format!("{}:{}{}", host.display(), mount.container_path, if mount.read_only { ":ro" } else { "" }))
 }
 
 /// `kindest/node:v1.20.2@sha256:…` → `v1.20.2`.

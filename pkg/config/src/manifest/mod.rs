@@ -21,8 +21,8 @@ pub struct Manifest {
     pub name: Option<ClusterName>,
     /// What it shall be.
     pub spec: SpecFile,
-    /// Addons that shall be on.
-    pub addons: Vec<String>,
+    /// The addons that shall be on, and no others; absent where the file does not say.
+    pub addons: Option<Vec<String>>,
     /// What the file says and makes no difference here, a sentence each.
     pub notes: Vec<String>,
 }
@@ -107,7 +107,7 @@ struct OwnMetadata {
 #[serde(deny_unknown_fields, rename_all = "camelCase", default)]
 struct OwnSpec {
     #[serde(skip_serializing)]
-    addons: Vec<String>,
+    addons: Option<Vec<String>>,
     driver: Option<Text>,
     kubernetes_version: Option<Exact>,
     cpus: Option<Text>,
@@ -125,11 +125,14 @@ struct OwnSpec {
     static_ip: Option<Text>,
     listen_address: Option<Text>,
     ports: Option<Vec<Text>>,
+    mounts: Option<Vec<Text>>,
     nodes: Option<Text>,
     ha: Option<Text>,
     cni: Option<Text>,
     node_labels: Option<Vec<Text>>,
+    node_taints: Option<Vec<Text>>,
     cert_expiration: Option<Text>,
+    auto_pause_interval: Option<Text>,
     etcd_unsafe_fsync: Option<Text>,
 }
 

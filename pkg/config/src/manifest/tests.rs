@@ -26,7 +26,7 @@ fn plain_values_are_taken_as_people_write_them() {
         (Some("1.5"), Some("3"), Some("true"))
     );
     assert_eq!((spec.apiserver_port.as_deref(), spec.memory.as_deref()), (Some("6443"), Some("3g")));
-    assert_eq!(manifest.addons, ["ingress"]);
+    assert_eq!(manifest.addons.unwrap(), ["ingress"]);
 }
 
 #[test]
@@ -110,14 +110,16 @@ fn a_file_of_kinds_becomes_a_cluster() {
     let manifest = read(&format!(
         "{KIND}name: dev\nnodes:\n- role: control-plane\n  image: kindest/node:v1.20.2@sha256:abc\n  labels: {{zone: a}}\n  \
          extraPortMappings:\n  - containerPort: 80\n    hostPort: 8080\n    listenAddress: \"0.0.0.0\"\n  - containerPort: 53\n    hostPort: 5353\n    protocol: UDP\n\
-         - role: worker\n  labels: {{zone: a}}\nnetworking:\n  podSubnet: 10.245.0.0/16\n  disableDefaultCNI: true\n  \
+         - role: worker\n  labels: {{zone: a, disk: fast}}\n  extraMounts:\n  - hostPath: /src\n    containerPath: /data\n    \
+         readOnly: true\n    selinuxRelabel: true\n  extraPortMappings:\n  - containerPort: 80\n    hostPort: 8081\nnetworking:\n  podSubnet: 10.245.0.0/16\n  disableDefaultCNI: true\n  \
          kubeProxyMode: ipvs\n  apiServerPort: 6443\nfeatureGates:\n  TTLAfterFinished: true\nruntimeConfig:\n  api/alpha: \"false\"\n"
     ));
     let spec = manifest.spec;
     assert_eq!(spec.kubernetes_version.as_deref(), Some("v1.20.2"));
     assert_eq!((spec.nodes.as_deref(), spec.ha), (Some("2"), None));
-    assert_eq!(spec.ports.unwrap(), ["0.0.0.0:8080:80/tcp", "5353:53/udp"]);
-    assert_eq!(spec.node_labels.unwrap(), ["zone=a"]);
+    assert_eq!(spec.ports.unwrap(), ["m01:0.0.0.0:8080:80/tcp", "m01:5353:53/udp", "m02:8081:80/tcp"]);
+    assert_eq!(spec.mounts.unwrap(), ["m02:/src:/data:ro"]);
+    assert_eq!(spec.node_labels.unwrap(), ["zone=a", "m02:disk=fast"]);
     assert_eq!((spec.pod_network_cidr.as_deref(), spec.cni.as_deref()), (Some("10.245.0.0/16"), Some("none")));
     assert_eq!(spec.extra_config.unwrap(), ["kube-proxy.mode=ipvs", "apiserver.runtime-config=api/alpha=false"]);
     assert_eq!(spec.feature_gates.unwrap(), ["TTLAfterFinished=true"]);
@@ -135,14 +137,14 @@ fn three_control_planes_are_a_cluster_that_survives_one() {
 #[test]
 fn what_skiff_does_not_have_is_refused_with_the_reason() {
     let told = faults(&format!(
-        "{KIND}kubeadmConfigPatches:\n- x\nnodes:\n- role: control-plane\n  extraMounts:\n  - hostPath: /a\n    containerPath: /b\n\
+        "{KIND}kubeadmConfigPatches:\n- x\nnodes:\n- role: control-plane\n  extraMounts:\n  - hostPath: /a\n    containerPath: /b\n    propagation: HostToContainer\n\
          - role: control-plane\nnetworking:\n  ipFamily: dual\ncontainerdConfigPatches: [x]\n"
     ));
     let keys: Vec<&str> = told.iter().map(|(_, message)| message.split(':').next().unwrap()).collect();
     assert_eq!(
         keys,
-        ["kubeadmConfigPatches", "nodes", "extraMounts", "ipFamily", "containerdConfigPatches"],
+        ["kubeadmConfigPatches", "nodes", "propagation", "ipFamily", "containerdConfigPatches"],
         "{told:?}"
     );
-    assert_eq!(told.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [3, 5, 7, 12, 13]);
+    assert_eq!(told.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [3, 5, 10, 13, 14]);
 }

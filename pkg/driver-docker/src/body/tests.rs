@@ -24,6 +24,7 @@ fn spec() -> NodeSpec {
         address: "192.168.49.3".parse().unwrap(),
         resources: Resources { cpus: Some(1.5), memory: Some(3 << 30), disk: None },
         published: vec![published(Purpose::Ssh, 32001, 22), published(Purpose::User, 8080, 80)],
+        mounts: vec!["/src:/data:ro".parse().unwrap()],
         seed: Vec::new(),
         marks: [("expires".to_owned(), "2026-01-01T00:00:00Z".to_owned())].into(),
     }
@@ -36,6 +37,15 @@ fn facts(privilege: Privilege) -> HostFacts {
 /// The request as it goes over the wire.
 fn request(facts: &HostFacts) -> Value {
     serde_json::to_value(container(&spec(), "skiff-node:v1.20.2-a1b2", facts)).unwrap()
+}
+
+#[test]
+fn no_limit_is_all_there_is() {
+    let all = Resources { cpus: Some(4.0), memory: Some(8 << 30), disk: None };
+    let wanted = limits(&Resources { cpus: Some(1.5), memory: Some(3 << 30), disk: None }, &all);
+    assert_eq!((wanted.nano_cpus, wanted.memory), (Some(1_500_000_000), Some(3 << 30)));
+    let free = limits(&Resources::default(), &all);
+    assert_eq!((free.nano_cpus, free.memory, free.memory_swap), (Some(4_000_000_000), Some(8 << 30), Some(8 << 30)));
 }
 
 #[test]
@@ -64,6 +74,8 @@ fn a_container_keeps_to_its_limits_and_its_volume() {
     assert_eq!((&host["Memory"], &host["MemorySwap"]), (&json!(3_221_225_472_u64), &json!(3_221_225_472_u64)));
     assert_eq!(host["NanoCpus"], 1_500_000_000);
     assert_eq!(host["Mounts"][0]["Source"], "dev-m02");
+    assert_eq!(host["Mounts"][1]["Source"], "/src");
+    assert_eq!((&host["Mounts"][1]["Target"], &host["Mounts"][1]["ReadOnly"]), (&json!("/data"), &json!(true)));
     assert_eq!(host["Mounts"][0]["VolumeOptions"]["Labels"]["dev.skiff.cluster"], "dev");
     assert_eq!(host["Tmpfs"], json!({"/run": "", "/tmp": ""}));
     assert_eq!(host["Binds"], json!(["/lib/modules:/lib/modules:ro"]));

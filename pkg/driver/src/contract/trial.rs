@@ -101,6 +101,7 @@ impl<D: NodeImages> Trial<D> {
             network,
             resources: Resources { cpus: Some(0.5), memory: Some(64 << 20), disk: None },
             published: vec![published(Purpose::Ssh, 22), published(Purpose::ApiServer, 8443)],
+            mounts: Vec::new(),
             seed: vec![SeedFile { path: "/etc/machine-id".to_owned(), mode: 0o444, contents: b"0\n".to_vec() }],
             marks: BTreeMap::from([("owner".to_owned(), "7:1:2".to_owned())]),
         }

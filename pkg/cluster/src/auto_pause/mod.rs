@@ -1,0 +1,232 @@
+//! Auto-pause: a cluster that nobody uses is frozen, and goes on with the next use.
+//!
+//! A process of skiff's stays behind and looks at the host's own connections. It is not in their way:
+//! those who connect to a frozen cluster are taken in by the kernel, and get their answer as soon as
+//! this process has let the cluster go on. Should it die, a cluster that runs just runs on, and one that
+//! is frozen is let go by `unpause` or `start`, which leaves another one behind.
+//!
+//! As with scheduled stops, the note in the profile is the truth: who is not named there ends.
+
+mod sockets;
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    time::{Duration, Instant},
+};
+
+use skiff_config::{ClusterFile, ClusterName};
+use skiff_driver::Driver;
+use skiff_runner::Connect;
+use skiff_store::{Process, Store};
+
+use self::sockets::{Doors, Socket, Use};
+use crate::{
+    ClusterError, ConnectApi, Host, PauseScope, identity,
+    pause::{pause, unpause, was_paused},
+};
+
+/// File of the profile: who attends, and whether the cluster is frozen by it.
+const FILE: &str = "auto-pause";
+/// What stands there while it is.
+const FROZEN: &str = "frozen";
+/// How often to look at a cluster that runs: a connection that was there is seen for a minute.
+const LOOK: Duration = Duration::from_secs(2);
+/// How often to look at one that is frozen: somebody may wait.
+const LOOK_FROZEN: Duration = Duration::from_millis(200);
+/// Where Linux tells of connections.
+const LISTS: [&str; 2] = ["/proc/net/tcp", "/proc/net/tcp6"];
+
+/// Whether this system tells who is connected.
+#[must_use]
+pub fn can_auto_pause() -> bool {
+    fs::exists(LISTS[0]).unwrap_or(false)
+}
+
+/// Notes who attends a cluster from now on; whoever did before ends.
+///
+/// # Errors
+/// When the note cannot be written.
+pub fn note_attendant(store: &Store, name: &ClusterName, attendant: &Process) -> Result<(), ClusterError> {
+    end_auto_pause(store, name)?;
+    write(store, name, attendant, false)
+}
+
+/// Nobody attends the cluster any more.
+///
+/// # Errors
+/// When the note cannot be read or removed.
+pub fn end_auto_pause(store: &Store, name: &ClusterName) -> Result<(), ClusterError> {
+    let noted = noted(store, name)?;
+    store.remove_file(name, FILE)?;
+    if let Some((attendant, _)) = noted
+        && attendant != Process::me()
+    {
+        attendant.terminate();
+    }
+    Ok(())
+}
+
+/// True if the cluster is frozen only until somebody uses it.
+///
+/// # Errors
+/// When the note cannot be read.
+pub fn wakes_by_use(store: &Store, name: &ClusterName) -> Result<bool, ClusterError> {
+    Ok(noted(store, name)?.is_some_and(|(attendant, frozen)| frozen && attendant.is_alive() != Some(false)))
+}
+
+fn noted(store: &Store, name: &ClusterName) -> Result<Option<(Process, bool)>, ClusterError> {
+    let text = identity::read(store, name, FILE)?.unwrap_or_default();
+    let mut lines = text.lines();
+    let process = lines.next().and_then(|line| line.parse().ok());
+    Ok(process.map(|process| (process, lines.next() == Some(FROZEN))))
+}
+
+fn write(store: &Store, name: &ClusterName, attendant: &Process, frozen: bool) -> Result<(), ClusterError> {
+    let state = if frozen { FROZEN } else { "" };
+    store.write_file(name, FILE, format!("{attendant}\n{state}\n").as_bytes())?;
+    Ok(())
+}
+
+/// Attends a cluster until somebody else does, it asks for it no more, or it is stopped or gone.
+/// `told` learns what becomes of it.
+///
+/// # Errors
+/// When the profile cannot be read.
+pub async fn attend_cluster<D: Driver, C: Connect, K: ConnectApi>(
+    host: &Host<D, C, K>,
+    name: &ClusterName,
+    told: &(dyn Fn(&str) + Sync),
+) -> Result<(), ClusterError> {
+    let file = host.load(name)?;
+    let spec = file.to_spec().map_err(|problems| ClusterError::Settings { problems })?;
+    let Some(interval) = spec.auto_pause else { return Ok(()) };
+    let mut attendant = Attendant { host, name, used: Use::of(doors(&file)), frozen: false, last: Instant::now() };
+    loop {
+        tokio::time::sleep(if attendant.frozen { LOOK_FROZEN } else { LOOK }).await;
+        if noted(&host.store, name)?.is_none_or(|(noted, _)| noted != Process::me()) {
+            return Ok(());
+        }
+        match attendant.turn(&connections(), interval).await {
+            Ok(None) => {}
+            Ok(Some(news)) => told(news),
+            Err(ClusterError::NotRunning(_) | ClusterError::NotFound(_)) => return Ok(()),
+            // The driver may be restarting; whoever waits is let in when it is back.
+            Err(error) => {
+                told(&skiff_report::chain(&error));
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+    }
+}
+
+/// Ports and addresses that lead into a cluster.
+fn doors(file: &ClusterFile) -> Doors {
+    let nodes = file.status.nodes.iter();
+    let own = nodes.flat_map(|node| [Some(node.ssh_port), node.apiserver_port]).flatten();
+    let published = file.to_spec().map(|spec| spec.ports).unwrap_or_default();
+    let ports: BTreeSet<u16> = own.chain(published.iter().map(|port| port.value.host_port)).collect();
+    Doors { ports, subnet: file.status.subnet }
+}
+
+fn connections() -> Vec<Socket> {
+    LISTS.iter().flat_map(|list| sockets::read(&fs::read_to_string(list).unwrap_or_default())).collect()
+}
+
+struct Attendant<'a, D, C, K> {
+    host: &'a Host<D, C, K>,
+    name: &'a ClusterName,
+    used: Use,
+    /// It is frozen, and by this process.
+    frozen: bool,
+    /// When it was used last.
+    last: Instant,
+}
+
+impl<D: Driver, C: Connect, K: ConnectApi> Attendant<'_, D, C, K> {
+    /// One look at the connections, and what follows from it, in words for the log.
+    async fn turn(&mut self, sockets: &[Socket], interval: Duration) -> Result<Option<&'static str>, ClusterError> {
+        if self.frozen {
+            return self.turn_frozen(sockets).await;
+        }
+        // A cluster that somebody works on, or has paused by hand, is left alone.
+        let busy = self.host.store.is_locked(self.name) || was_paused(&self.host.store, self.name)?;
+        if self.used.look(sockets) || busy {
+            self.last = Instant::now();
+        }
+        if self.last.elapsed() < interval {
+            return Ok(None);
+        }
+        pause(self.host, self.name, PauseScope::Machines).await?;
+        write(&self.host.store, self.name, &Process::me(), true)?;
+        self.frozen = true;
+        Ok(Some("paused: nobody used it"))
+    }
+
+    async fn turn_frozen(&mut self, sockets: &[Socket]) -> Result<Option<&'static str>, ClusterError> {
+        let by_hand = !was_paused(&self.host.store, self.name)?;
+        if !by_hand {
+            if !self.used.came(sockets) {
+                return Ok(None);
+            }
+            // Should this fail, the next turn must not take who waits for one who was there before.
+            let waiting = std::mem::replace(&mut self.used, Use::of(doors(&self.host.load(self.name)?)));
+            unpause(self.host, self.name, PauseScope::Machines).await?;
+            self.used = waiting;
+        }
+        write(&self.host.store, self.name, &Process::me(), false)?;
+        (self.frozen, self.last) = (false, Instant::now());
+        Ok(Some(if by_hand { "goes on: it was unpaused" } else { "goes on: somebody uses it" }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use skiff_config::SpecFile;
+
+    use super::*;
+
+    fn place() -> (tempfile::TempDir, Store, ClusterName) {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let name: ClusterName = "dev".parse().unwrap();
+        store.save(&ClusterFile::new(name.clone(), SpecFile::default())).unwrap();
+        (folder, store, name)
+    }
+
+    #[test]
+    fn one_process_attends_a_cluster() {
+        let (_folder, store, name) = place();
+        let mut first = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        note_attendant(&store, &name, &Process::of(first.id()).unwrap()).unwrap();
+        note_attendant(&store, &name, &Process::me()).unwrap();
+        assert!(!first.wait().unwrap().success(), "the one before ends");
+        assert!(!wakes_by_use(&store, &name).unwrap());
+        write(&store, &name, &Process::me(), true).unwrap();
+        assert!(wakes_by_use(&store, &name).unwrap());
+        end_auto_pause(&store, &name).unwrap();
+        assert!(!wakes_by_use(&store, &name).unwrap());
+    }
+
+    #[test]
+    fn a_cluster_whose_attendant_died_does_not_wake() {
+        let (_folder, store, name) = place();
+        let mut gone = std::process::Command::new("true").spawn().unwrap();
+        let process = Process::of(gone.id()).unwrap();
+        gone.wait().unwrap();
+        write(&store, &name, &process, true).unwrap();
+        assert!(!wakes_by_use(&store, &name).unwrap());
+    }
+
+    #[test]
+    fn ports_that_lead_to_a_cluster_are_doors() {
+        let mut file = ClusterFile::new(
+            "dev".parse().unwrap(),
+            SpecFile { ports: Some(vec!["8080:80".into()]), ..SpecFile::default() },
+        );
+        let node = "{name: dev, role: control-plane, index: 0, address: 10.0.0.2, sshPort: 20022, apiserverPort: 20443, \
+                    image: x}";
+        file.status.nodes.push(serde_yaml::from_str(node).unwrap());
+        assert_eq!(doors(&file).ports, [8080, 20022, 20443].into());
+    }
+}

@@ -1,7 +1,10 @@
 //! What makes a cluster itself: its authorities, keys and token. Made once, kept in the profile,
 //! so that a node that was removed by hand comes back as the node it was.
 
-use std::{cell::Cell, time::SystemTime};
+use std::{
+    cell::Cell,
+    time::{Duration, SystemTime},
+};
 
 use skiff_bootstrap::{
     BootstrapToken, ClusterConfig, Endpoint,
@@ -16,6 +19,11 @@ use crate::{ClusterError, access::ClientFiles};
 const TOKEN: &str = "token";
 /// The cluster's ssh key; its public half lies beside it.
 pub(crate) const SSH_KEY: &str = "id_ed25519";
+
+/// How long an API server may take to start before the kubelet ends it and tries anew. A start of
+/// skiff's has a limit of its own, `--wait-timeout`; where machines are emulated on a busy host, one
+/// that is only slow must not be ended for that, which would make it slower still.
+const SLOWEST: Duration = Duration::from_mins(30);
 
 /// A cluster's secrets.
 pub(crate) struct Identity {
@@ -55,7 +63,7 @@ impl Identity {
                 token
             }
         };
-        let config = ClusterConfig::new(spec.clone(), endpoint, token)?;
+        let config = ClusterConfig { patience: SLOWEST, ..ClusterConfig::new(spec.clone(), endpoint, token)? };
         let pki = Self::pki(store, &config, now)?;
         ClientFiles::ensure(store, &config, &pki, now)?;
         let ssh_public = ssh_key(store, name, SSH_KEY, &format!("skiff-{name}"))?.1;

@@ -90,11 +90,12 @@ impl HyperkitDriver {
     /// Removes a machine, and with `keep_data` false all it stored. What nobody keeps need not be
     /// shut down in good order.
     pub(crate) async fn remove(&self, cluster: &ClusterName, node: &NodeName, keep_data: bool) -> Result<(), Error> {
-        let _lock = self.machines.lock(node).await?;
-        let Some(machine) = self.machines.find(cluster, node)? else { return Ok(()) };
+        let lock = self.machines.lock(node).await?;
+        let Some(machine) = self.machines.find(cluster, node)? else { return Ok(self.machines.unlock(node, lock)?) };
         let patience = if keep_data { self.options.stop_patience } else { Duration::ZERO };
         self.end(&machine, node, patience).await?;
-        Ok(self.machines.remove(&machine, keep_data)?)
+        self.machines.remove(&machine, keep_data)?;
+        Ok(self.machines.unlock(node, lock)?)
     }
 
     /// Ends a machine and what attends it.

@@ -56,6 +56,20 @@ impl Accelerator {
     }
 }
 
+/// Whether machines are emulated on this host, as far as that is known without starting one: a verdict
+/// of this life of the host, else whether there is a device at all.
+pub(crate) fn emulates(file: &Path) -> bool {
+    let verdict = fs::read(file).ok().and_then(|text| serde_json::from_slice::<Verdict>(&text).ok());
+    if let Some(verdict) = verdict.filter(|verdict| verdict.boot == boot()) {
+        return verdict.accelerator == Accelerator::Tcg;
+    }
+    match Accelerator::of_system() {
+        Some(Accelerator::Kvm) => openable(Path::new(KVM)).is_err(),
+        Some(_) => false,
+        None => true,
+    }
+}
+
 /// What was found out, and under which circumstances.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Verdict {
@@ -197,6 +211,18 @@ mod tests {
         let asked = runs(dir.path());
         assert_eq!(probe(dir.path(), &program).choose(&reporter).await, first);
         assert_eq!(runs(dir.path()), asked, "the second time the verdict is known");
+    }
+
+    #[test]
+    fn what_a_machine_has_shown_counts_more_than_a_device_that_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("verdict.json");
+        let mut verdict = Verdict { boot: boot(), qemu: "7.2.0".to_owned(), accelerator: Accelerator::Tcg };
+        for (accelerator, expected) in [(Accelerator::Tcg, true), (Accelerator::Kvm, false)] {
+            verdict.accelerator = accelerator;
+            fs::write(&file, serde_json::to_vec(&verdict).unwrap()).unwrap();
+            assert_eq!(emulates(&file), expected);
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use skiff_report::{Reporter, Silent};
 use skiff_vm::{DiskTool, Machines, VmError};
 
 use crate::{
-    Error, QemuOptions,
+    Error, QemuOptions, accelerator,
     arguments::{self, Arch},
     life::FIRMWARE,
     version,
@@ -36,6 +36,12 @@ impl QemuDriver {
         let folder = std::path::absolute(&options.folder).unwrap_or_else(|_| options.folder.clone());
         let machines = Machines::at(folder, DiskTool::qcow2("qemu-img"), Some(arguments::inner()));
         Self { options, machines }
+    }
+
+    /// True if machines are emulated here, as far as that is known without starting one.
+    #[must_use]
+    pub fn emulates(&self) -> bool {
+        accelerator::emulates(&self.verdict_file())
     }
 
     /// QEMU's program.
@@ -135,14 +141,15 @@ impl Driver for QemuDriver {
     }
 
     async fn delete(&self, cluster: &ClusterName, node: &NodeName, keep_data: bool) -> Result<(), Error> {
-        let _lock = self.machines.lock(node).await?;
-        let Some(machine) = self.machines.find(cluster, node)? else { return Ok(()) };
+        let lock = self.machines.lock(node).await?;
+        let Some(machine) = self.machines.find(cluster, node)? else { return Ok(self.machines.unlock(node, lock)?) };
         let lost = if keep_data { self.lost_snapshots(&machine).await? } else { Vec::new() };
         self.end_machine(&machine, keep_data).await?;
         for snapshot in lost {
             self.machines.forget_data(&machine, &snapshot.name).await?;
         }
-        Ok(self.machines.remove(&machine, keep_data)?)
+        self.machines.remove(&machine, keep_data)?;
+        Ok(self.machines.unlock(node, lock)?)
     }
 
     async fn delete_remains(&self, cluster: &ClusterName) -> Result<(), Error> {

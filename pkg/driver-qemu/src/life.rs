@@ -208,8 +208,13 @@ impl QemuDriver {
         kernel: PathBuf,
         initrd: PathBuf,
     ) -> Result<Probe<'a>, Error> {
-        let file = self.machines.folder().join("accelerator.json");
+        let file = self.verdict_file();
         Ok(Probe { program, version, arch: crate::arguments::Arch::host()?, kernel, initrd, file })
+    }
+
+    /// Where it is kept which accelerator works.
+    pub(crate) fn verdict_file(&self) -> PathBuf {
+        self.machines.folder().join("accelerator.json")
     }
 
     pub(crate) fn start_of(

@@ -92,6 +92,12 @@ impl AnyDriver {
     pub fn needs_kernel(&self) -> bool {
         self.kind() != DriverKind::Docker
     }
+
+    /// True if machines are emulated here, as far as that is known without starting one.
+    #[must_use]
+    pub fn emulates(&self) -> bool {
+        matches!(self, Self::Qemu(driver) if driver.emulates())
+    }
 }
 
 impl Driver for AnyDriver {

@@ -10,7 +10,7 @@ use crate::{
     AUTO, AnyDriver, Choice, Finding, Providers, SelectError, Verdict,
     error::none_of,
     names::{ORDER, parse},
-    survey::examine,
+    survey::{examine, taken},
 };
 
 /// The driver of that name, or for [`AUTO`] the first that works. One that was asked for by name is
@@ -23,7 +23,12 @@ pub async fn choose(name: &str, providers: &Providers) -> Result<Choice, SelectE
     let mut passed_over = Vec::new();
     for kind in wanted {
         match examine(kind, providers).await {
-            (Finding { verdict: Verdict::Usable(capabilities), .. }, Some(driver)) => {
+            (Finding { verdict: Verdict::Usable(capabilities), emulates, .. }, Some(driver)) => {
+                passed_over.push(Finding { kind, verdict: Verdict::Usable(capabilities), emulates });
+                if taken(&passed_over).is_none() {
+                    break;
+                }
+                passed_over.pop();
                 return Ok(Choice { driver, capabilities, passed_over });
             }
             (Finding { verdict: Verdict::Unusable(source), .. }, _) if name != AUTO => {

@@ -24,6 +24,19 @@ pub enum SelectError {
         #[source]
         source: DriverError,
     },
+    /// The preferred driver is down, and another one would be slow.
+    #[error(
+        "the driver {kind} cannot be used, and {instead} would emulate machines on this host, about ten times slower"
+    )]
+    OnlySlow {
+        /// The driver that is installed and does not work.
+        kind: DriverKind,
+        /// The one that works.
+        instead: DriverKind,
+        /// Why the first does not work.
+        #[source]
+        source: DriverError,
+    },
     /// Nothing that a driver could stand on is installed.
     #[error("no driver works on this host: {}", lines(findings))]
     NoneFound {
@@ -41,6 +54,11 @@ impl Diagnose for SelectError {
                 format!("Use one of: {AUTO}, {}.", names::list()),
             ),
             Self::Unusable { source, .. } => source.reason(),
+            Self::OnlySlow { instead, source, .. } => {
+                let reason = source.reason();
+                let advice = format!("{} Or take the slow one: --driver={instead}", reason.advice);
+                Reason { advice: advice.trim_start().to_owned().into(), ..reason }
+            }
             Self::NoneFound { findings } => {
                 let advice = findings.iter().find_map(|finding| match &finding.verdict {
                     Verdict::Unusable(error) => Some(error.reason().advice).filter(|advice| !advice.is_empty()),
@@ -59,14 +77,16 @@ fn lines(findings: &[Finding]) -> String {
 /// Why none of the drivers was chosen. One whose provider is installed and ails is what the user
 /// wants to hear of; with nothing installed, the list is.
 pub(crate) fn none_of(mut findings: Vec<Finding>) -> SelectError {
-    let ails = |finding: &Finding| match &finding.verdict {
-        Verdict::Unusable(error) => {
-            ![ExitCode::PROVIDER_NOT_FOUND, ExitCode::DRIVER_UNSUPPORTED].contains(&error.reason().exit)
+    let works = |finding: &&Finding| matches!(finding.verdict, Verdict::Usable(_));
+    let instead = findings.iter().find(works).map(|finding| finding.kind);
+    let ailing = findings.iter().position(Finding::ails).map(|at| findings.remove(at));
+    match (ailing, instead) {
+        (Some(Finding { kind, verdict: Verdict::Unusable(source), .. }), Some(instead)) => {
+            SelectError::OnlySlow { kind, instead, source }
         }
-        Verdict::Usable(_) => false,
-    };
-    match findings.iter().position(ails).map(|at| findings.remove(at)) {
-        Some(Finding { kind, verdict: Verdict::Unusable(source) }) => SelectError::Unusable { kind, source },
+        (Some(Finding { kind, verdict: Verdict::Unusable(source), .. }), None) => {
+            SelectError::Unusable { kind, source }
+        }
         _ => SelectError::NoneFound { findings },
     }
 }
@@ -78,7 +98,7 @@ mod tests {
     use super::*;
 
     fn finding(kind: DriverKind, error: DockerError) -> Finding {
-        Finding { kind, verdict: Verdict::Unusable(error.into()) }
+        Finding { kind, verdict: Verdict::Unusable(error.into()), emulates: false }
     }
 
     fn not_installed(kind: DriverKind) -> Finding {

@@ -3,7 +3,7 @@
 use std::{fmt, time::Duration};
 
 use skiff_driver::{Capabilities, Driver, DriverKind};
-use skiff_report::chain;
+use skiff_report::{Diagnose, ExitCode, chain};
 
 use crate::{AUTO, AnyDriver, DriverError, Providers, SelectError, error::none_of, names};
 
@@ -18,6 +18,29 @@ pub struct Finding {
     pub kind: DriverKind,
     /// What about it.
     pub verdict: Verdict,
+    /// Its machines are emulated here, as far as that is known: they work, and slowly.
+    pub emulates: bool,
+}
+
+impl Finding {
+    /// True if what the driver stands on is installed, and does not work.
+    pub(crate) fn ails(&self) -> bool {
+        matches!(&self.verdict, Verdict::Unusable(error) if installed(error))
+    }
+}
+
+/// Whether a driver that does not work is there at all.
+fn installed(error: &DriverError) -> bool {
+    ![ExitCode::PROVIDER_NOT_FOUND, ExitCode::DRIVER_UNSUPPORTED].contains(&error.reason().exit)
+}
+
+/// The place of the driver that `auto` takes: the first that works. One that only emulates does not
+/// stand in for one that is installed and ails: whoever has Docker and finds it down wants it up again,
+/// not machines ten times slower.
+pub(crate) fn taken(findings: &[Finding]) -> Option<usize> {
+    let first = findings.iter().position(|finding| matches!(finding.verdict, Verdict::Usable(_)))?;
+    let better = findings[..first].iter().any(Finding::ails);
+    (!findings[first].emulates || !better).then_some(first)
 }
 
 /// Why a driver may be chosen or not.
@@ -77,7 +100,7 @@ impl Survey {
     /// The driver that `auto` takes: the first that works.
     #[must_use]
     pub fn auto(&self) -> Option<DriverKind> {
-        self.findings.iter().find(|finding| matches!(finding.verdict, Verdict::Usable(_))).map(|finding| finding.kind)
+        taken(&self.findings).map(|at| self.findings[at].kind)
     }
 
     /// Why `auto` does not take a driver; `None` for the one it takes.
@@ -86,6 +109,10 @@ impl Survey {
         match (&finding.verdict, self.auto()) {
             (Verdict::Unusable(error), _) => Some(chain(error)),
             (Verdict::Usable(_), Some(taken)) if taken != finding.kind => Some(format!("{taken} is preferred")),
+            (Verdict::Usable(_), None) => Some(format!(
+                "machines would be emulated, about ten times slower: `--driver={}` takes it all the same",
+                finding.kind
+            )),
             (Verdict::Usable(_), _) => None,
         }
     }
@@ -98,7 +125,7 @@ impl Survey {
         let kind = if name == AUTO { self.auto() } else { Some(names::parse(name)?) };
         let at = kind.and_then(|kind| self.findings.iter().position(|finding| finding.kind == kind));
         let Some(at) = at else { return Err(none_of(self.findings)) };
-        let Finding { kind, verdict } = self.findings.remove(at);
+        let Finding { kind, verdict, .. } = self.findings.remove(at);
         let driver = self.drivers.into_iter().find(|driver| driver.kind() == kind);
         self.findings.truncate(if name == AUTO { at } else { 0 });
         match (verdict, driver) {
@@ -121,17 +148,18 @@ pub(crate) async fn examine(kind: DriverKind, providers: &Providers) -> (Finding
     };
     let late = || Err(DriverError::Late { kind, seconds: DEADLINE.as_secs() });
     match tokio::time::timeout(DEADLINE, checking).await.unwrap_or_else(|_| late()) {
-        Ok((driver, capabilities)) => (Finding { kind, verdict: Verdict::Usable(capabilities) }, Some(driver)),
-        Err(error) => (Finding { kind, verdict: Verdict::Unusable(error) }, None),
+        Ok((driver, capabilities)) => {
+            let emulates = driver.emulates();
+            (Finding { kind, verdict: Verdict::Usable(capabilities), emulates }, Some(driver))
+        }
+        Err(error) => (Finding { kind, verdict: Verdict::Unusable(error), emulates: false }, None),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use skiff_driver_docker::Error as DockerError;
-    use skiff_report::Diagnose;
-
     use super::*;
+    use skiff_driver_docker::Error as DockerError;
 
     fn capabilities() -> Capabilities {
         Capabilities {
@@ -149,7 +177,7 @@ mod tests {
     fn found(kind: DriverKind, works: bool) -> Finding {
         let verdict =
             if works { Verdict::Usable(capabilities()) } else { Verdict::Unusable(DockerError::Rootless.into()) };
-        Finding { kind, verdict }
+        Finding { kind, verdict, emulates: false }
     }
 
     fn works(docker: bool, qemu: bool) -> Survey {
@@ -175,6 +203,25 @@ mod tests {
         assert_eq!(second.auto(), Some(DriverKind::Qemu));
         assert_eq!(rejections(&second), ["docker runs rootless, nodes need an Engine that runs as root", ""]);
         assert_eq!(works(false, false).auto(), None);
+    }
+
+    #[test]
+    fn auto_does_not_emulate_where_docker_is_only_down() {
+        let emulated = |docker| {
+            let mut survey = works(docker, true);
+            survey.findings[1].emulates = true;
+            survey
+        };
+        assert_eq!(emulated(true).auto(), Some(DriverKind::Docker));
+        let down = emulated(false);
+        assert_eq!(down.auto(), None);
+        assert!(down.rejection(&down.findings[1]).unwrap().contains("--driver=qemu"));
+        let error = down.choose(AUTO).unwrap_err();
+        assert_eq!(error.reason().id, "PROVIDER_DOCKER_ROOTLESS");
+        assert!(error.reason().advice.ends_with("--driver=qemu"), "{}", error.reason().advice);
+        let mut absent = emulated(false);
+        absent.findings[0].verdict = Verdict::Unusable(DockerError::NotInstalled { socket: "/s".into() }.into());
+        assert_eq!(absent.auto(), Some(DriverKind::Qemu));
     }
 
     #[test]

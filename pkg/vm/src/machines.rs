@@ -49,6 +49,17 @@ impl Machines {
         Lock::take(&self.folder.join("locks").join(node.as_str())).await
     }
 
+    /// Lets others have a node; nothing is left of the lock if nothing is left of the node.
+    ///
+    /// # Errors
+    /// When the lock's file cannot be removed.
+    pub fn unlock(&self, node: &NodeName, lock: Lock) -> Result<(), VmError> {
+        if self.node_folder(node.as_str()).exists() {
+            return Ok(());
+        }
+        lock.discard()
+    }
+
     fn node_folder(&self, node: &str) -> PathBuf {
         self.folder.join("nodes").join(node)
     }

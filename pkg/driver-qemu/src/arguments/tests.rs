@@ -54,7 +54,10 @@ fn a_machine_for_each_processor() {
     );
     assert!(values(&arm, "-append")[0].starts_with("console=ttyAMA0 "));
     let emulated = Start { accelerator: Accelerator::Tcg, ..start() }.arguments().unwrap();
-    assert_eq!((values(&emulated, "-accel"), values(&emulated, "-cpu")), (vec!["tcg,thread=multi"], vec!["max,la57=off"]));
+    assert_eq!(
+        (values(&emulated, "-accel"), values(&emulated, "-cpu")),
+        (vec!["tcg,thread=multi"], vec!["max,la57=off"])
+    );
     assert!(values(&emulated, "-append")[0].contains(" tsc=reliable "), "its clock would be slow");
     assert!(!values(&x86, "-append")[0].contains("tsc="), "the processor's own clock is as good as it says");
 }

@@ -5,6 +5,7 @@
 //! scope its clusters are deleted and whatever they left behind fails the test.
 
 mod archive;
+pub mod chaos;
 mod checks;
 mod command;
 pub mod hyperkit;

@@ -66,6 +66,12 @@ impl Running {
         })
     }
 
+    /// True if it has ended.
+    #[must_use]
+    pub fn ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Its process id.
     #[must_use]
     pub fn id(&self) -> u32 {

@@ -13,7 +13,10 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{Finished, leak};
+use crate::{Finished, eventually, leak};
+
+/// The folder in which skiff, and what it runs, makes temporary files.
+const TEMPORARY: &str = "tmp";
 
 /// A skiff home, a kubeconfig and the clusters made in them.
 pub struct Sandbox {
@@ -41,7 +44,17 @@ impl Sandbox {
     /// When no temporary folder can be made.
     #[must_use]
     pub fn new() -> Self {
-        let folder = tempfile::Builder::new().prefix("skiff-test-").tempdir().expect("a temporary folder");
+        Self::within(&env::temp_dir())
+    }
+
+    /// An empty sandbox in a folder.
+    ///
+    /// # Panics
+    /// When no temporary folder can be made.
+    #[must_use]
+    pub fn within(folder: &Path) -> Self {
+        let folder = tempfile::Builder::new().prefix("skiff-test-").tempdir_in(folder).expect("a temporary folder");
+        fs::create_dir(folder.path().join(TEMPORARY)).expect("a folder for temporary files");
         Self { folder, clusters: Mutex::default() }
     }
 
@@ -85,6 +98,7 @@ impl Sandbox {
             .env("SKIFF_HOME", self.home())
             .env("SKIFF_CACHE", self.cache())
             .env("KUBECONFIG", self.kubeconfig())
+            .env("TMPDIR", self.path().join(TEMPORARY))
             .stdin(Stdio::null());
         command
     }
@@ -100,6 +114,12 @@ impl Sandbox {
             remains.push(format!("{} is still there", profile.display()));
         }
         remains
+    }
+
+    /// Files that commands which have ended should have removed.
+    #[must_use]
+    pub fn forgotten_files(&self) -> Vec<PathBuf> {
+        leak::forgotten_files(&self.path().join(TEMPORARY), &self.home())
     }
 
     /// Where artifacts are kept from one test to the next.
@@ -129,14 +149,27 @@ impl Drop for Sandbox {
         let clusters = std::mem::take(&mut *self.clusters.lock().unwrap_or_else(PoisonError::into_inner));
         let mut problems = Vec::new();
         for name in clusters {
+            let bridges = leak::bridges(&name);
             let deleted = self.run(&["delete", "-p", &name]);
+            // A test that failed already keeps its own reason.
+            if thread::panicking() {
+                continue;
+            }
             if deleted.code != 0 {
                 problems.push(format!("{deleted:?}"));
             }
             problems.extend(self.remains(&name));
+            problems.extend(leak::rules(&bridges));
         }
-        // A test that failed already keeps its own reason.
-        assert!(problems.is_empty() || thread::panicking(), "left behind:\n{}", problems.join("\n"));
+        if thread::panicking() {
+            return;
+        }
+        eventually("the end of all that skiff began", || {
+            let processes = leak::processes(&binary(), &self.home());
+            if processes.is_empty() { Ok(()) } else { Err(processes.join("\n")) }
+        });
+        problems.extend(self.forgotten_files().into_iter().map(|file| format!("{}", file.display())));
+        assert!(problems.is_empty(), "left behind:\n{}", problems.join("\n"));
     }
 }
 

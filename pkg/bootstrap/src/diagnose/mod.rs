@@ -12,6 +12,7 @@ mod reason;
 use std::fmt;
 
 use evidence::Evidence;
+use skiff_config::{Component, ExtraConfig};
 
 /// A shell script that prints what [`cause`] wants to see of a node: the complaints of kubelet and
 /// containerd, the beginning and end of each control plane container's log under its path, and how
@@ -84,6 +85,11 @@ pub enum Cause {
     DiskFull,
     /// The node has too little memory.
     OutOfMemory,
+    /// A field of a configuration that this version of Kubernetes does not have.
+    UnknownSetting {
+        /// The setting, as `--extra-config` has it.
+        setting: String,
+    },
     /// A part does not know a flag.
     UnknownFlag {
         /// The part, e.g. `kube-apiserver`.
@@ -188,6 +194,18 @@ pub fn cause(printed: &str, node_log: &str) -> Cause {
         .unwrap_or(Cause::TooSlow)
 }
 
+/// A setting of the user's that kubeadm only warned of, as the part goes on without it.
+#[must_use]
+pub fn unknown_setting(printed: &str, settings: &[ExtraConfig]) -> Option<Cause> {
+    let fields: Vec<&str> = printed::unknown_fields(printed).collect();
+    let field_of = |setting: &&ExtraConfig| {
+        matches!(setting.component, Component::Kubelet | Component::KubeProxy)
+            && setting.key.split('.').any(|step| fields.contains(&step))
+    };
+    let found = settings.iter().find(field_of)?;
+    Some(Cause::UnknownSetting { setting: format!("{}.{}", found.component.as_str(), found.key) })
+}
+
 /// A cause in the output of [`LOOKOUT_LOG`] that no waiting cures: settings that a part refuses each
 /// time it is started.
 #[must_use]
@@ -219,6 +237,7 @@ impl fmt::Display for Cause {
             Self::ApiUnreachable { endpoint } => write!(f, "the API server at {endpoint} cannot be reached"),
             Self::DiskFull => f.write_str("the node's disk is full"),
             Self::OutOfMemory => f.write_str("the node ran out of memory"),
+            Self::UnknownSetting { setting } => write!(f, "this version of Kubernetes has no setting {setting}"),
             Self::UnknownFlag { part, flag } => write!(f, "{part} does not know the flag {flag}"),
             Self::BadFlagValue { part, flag, detail } => write!(f, "{part} does not accept {flag}: {detail}"),
             Self::FeatureGate { part, gate, locked: false } => {

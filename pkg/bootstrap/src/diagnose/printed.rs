@@ -9,6 +9,11 @@ pub(super) fn cause(evidence: &Evidence<'_>) -> Option<Cause> {
     configuration(evidence).or_else(|| preflight(evidence)).or_else(|| join(evidence))
 }
 
+/// The fields that kubeadm did not find in the types it knows.
+pub(super) fn unknown_fields(printed: &str) -> impl Iterator<Item = &str> {
+    printed.split("unknown field ").skip(1).map(|rest| word(rest.trim_start_matches(['\\', '"'])))
+}
+
 fn configuration(evidence: &Evidence<'_>) -> Option<Cause> {
     let detail = evidence.printed.iter().find_map(|line| {
         if let Some(detail) = after(line, "while decoding JSON: json: ") {

@@ -38,7 +38,9 @@ impl Cause {
             Self::ApiUnreachable { .. } => ("K8S_APISERVER_MISSING", ExitCode::CONTROL_PLANE_NOT_FOUND),
             Self::DiskFull => ("GUEST_PROVISION_NOSPACE", ExitCode::INSUFFICIENT_STORAGE),
             Self::OutOfMemory => ("RSRC_INSUFFICIENT_CONTAINER_MEMORY", ExitCode::INSUFFICIENT_MEMORY),
-            Self::UnknownFlag { .. } | Self::BadFlagValue { .. } => ("K8S_INVALID_FLAG", ExitCode::PROGRAM_USAGE),
+            Self::UnknownSetting { .. } | Self::UnknownFlag { .. } | Self::BadFlagValue { .. } => {
+                ("K8S_INVALID_FLAG", ExitCode::PROGRAM_USAGE)
+            }
             Self::FeatureGate { .. } => ("K8S_INVALID_FEATURE_GATE", ExitCode::PROGRAM_USAGE),
             Self::ImagePull { .. } => ("GUEST_IMAGE_PULL", ExitCode::GUEST_ERROR),
             Self::CertificateTime { .. } => ("GUEST_CERT", ExitCode::GUEST_ERROR),
@@ -78,6 +80,9 @@ impl Cause {
                     .into()
             }
             Self::OutOfMemory => "Give the node more memory: `skiff start --memory=4g`.".into(),
+            Self::UnknownSetting { setting } => {
+                format!("Correct or leave out --extra-config={setting}, then run `skiff start` again.")
+            }
             Self::UnknownFlag { part, flag } | Self::BadFlagValue { part, flag, .. } => {
                 let setting = format!("{}.{}", setting_prefix(part), flag.trim_start_matches('-'));
                 format!("Correct or leave out --extra-config={setting}, then run `skiff start` again.")

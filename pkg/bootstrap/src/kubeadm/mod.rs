@@ -62,7 +62,11 @@ pub async fn start_control_plane<R: Runner>(
     etcd: &EtcdStart,
 ) -> Result<String, BootstrapError> {
     let command = before_api(&BEFORE_API, cluster, node, etcd)?;
-    run(runner, "kubeadm init", command).await
+    let printed = run(runner, "kubeadm init", command).await?;
+    match diagnose::unknown_setting(&printed, &cluster.spec.extra_config) {
+        Some(cause) => Err(BootstrapError::Kubeadm { action: "kubeadm init".to_owned(), cause, printed }),
+        None => Ok(printed),
+    }
 }
 
 /// The phases as one command. Where etcd does not begin alone, its phase reads a file of its own.

@@ -56,6 +56,20 @@ fn causes_are_told_from_real_output() {
 }
 
 #[test]
+fn a_field_that_kubeadm_only_warns_of_is_an_error_if_somebody_asked_for_it() {
+    let printed = "W1122 14:31:02.229504   16559 strict.go:54] error unmarshaling configuration \
+        schema.GroupVersionKind{Group:\"kubelet.config.k8s.io\", Version:\"v1beta1\", Kind:\"KubeletConfiguration\"}: \
+        error unmarshaling JSON: while decoding JSON: json: unknown field \"maxPodz\"\n";
+    let told = |settings: &[&str]| {
+        let settings: Vec<_> = settings.iter().map(|text| text.parse().unwrap()).collect();
+        diagnose::unknown_setting(printed, &settings).map(|cause| cause.to_string())
+    };
+    let expected = "this version of Kubernetes has no setting kubelet.maxPodz";
+    assert_eq!(told(&["kubelet.maxPods=1", "kubelet.maxPodz=2"]).as_deref(), Some(expected));
+    assert_eq!(told(&["kubelet.maxPods=1", "apiserver.maxPodz=2"]), None, "skiff's own are not the user's fault");
+}
+
+#[test]
 fn nothing_known_still_gives_the_last_words() {
     assert_eq!(diagnose::cause("", "").to_string(), "the control plane did not answer in time");
     let printed =

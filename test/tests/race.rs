@@ -44,8 +44,8 @@ fn twenty_commands_at_once_do_what_they_were_asked() {
     let mut commands = Vec::new();
     for cluster in &clusters {
         // The second start of the same cluster waits for the first, and finds nothing to do.
-        commands.push(cluster.skiff("start", &["--memory", "2g", "--wait-timeout", "5m"]));
-        commands.push(cluster.skiff("start", &["--memory", "2g", "--wait-timeout", "5m"]));
+        commands.push(cluster.skiff("start", &["--memory", "2g", "--wait-timeout", "10m"]));
+        commands.push(cluster.skiff("start", &["--memory", "2g", "--wait-timeout", "10m"]));
         commands.push(cluster.skiff("update-context", &[]));
     }
     let asked = commands.len();

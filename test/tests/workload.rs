@@ -28,14 +28,30 @@ fn pods_work_before_and_after_a_stop() {
     let world = World { cluster, port };
     load_the_image(&world);
     world.cluster.apply(&MANIFESTS.replace("IMAGE", IMAGE));
-    let _ = world.cluster.kubectl(&["wait", "pod", "--all", "--for=condition=Ready", "--timeout=120s"]).ok();
+    let _ = world.cluster.kubectl(&["rollout", "status", "statefulset/web", "--timeout=300s"]).ok();
+    let _ = world.cluster.kubectl(&["wait", "pod", "--all", "--for=condition=Ready", "--timeout=300s"]).ok();
     check_all(&world, &checks());
     write(&world, "kept");
     let _ = world.cluster.run("stop", &[]).ok();
     a_stopped_cluster_says_so(&world);
     let _ = world.cluster.run("start", &[]).ok();
-    let _ = world.cluster.kubectl(&["wait", "pod", "--all", "--for=condition=Ready", "--timeout=120s"]).ok();
+    pods_have_come_back(&world);
     check_all(&world, &checks_after_a_restart());
+}
+
+/// Until a kubelet has told of them, the API has the pods and addresses of before the stop.
+fn pods_have_come_back(world: &World<'_>) {
+    let state = "{.metadata.name} {.status.containerStatuses[0].restartCount} {.status.containerStatuses[0].ready}";
+    let all = format!("jsonpath={{range .items[*]}}{state}{{\"\\n\"}}{{end}}");
+    eventually("pods that run again", || {
+        let told = world.cluster.kubectl(&["get", "pods", "-o", &all]);
+        let back = |line: &str| line.ends_with(" true") && !line.ends_with(" 0 true");
+        if told.code == 0 && told.stdout.lines().count() == 4 && told.stdout.lines().all(back) {
+            Ok(())
+        } else {
+            Err(format!("{told:?}"))
+        }
+    });
 }
 
 fn checks<'a>() -> [Check<World<'a>>; 14] {
@@ -200,10 +216,11 @@ fn exec_logs_and_cp(world: &World<'_>) {
 }
 
 fn port_forward(world: &World<'_>) {
-    let port = free_port();
-    let mapping = format!("{port}:8080");
-    let mut forward = Running::start(&mut world.cluster.kubectl_command(&["port-forward", "pod/web-1", &mapping]));
-    assert!(forward.wrote("Forwarding from"), "{}", forward.output());
+    let mut forward = Running::start(&mut world.cluster.kubectl_command(&["port-forward", "pod/web-1", ":8080"]));
+    assert!(forward.wrote(" -> 8080"), "{}", forward.output());
+    let output = forward.output();
+    let port = output.split("127.0.0.1:").nth(1).and_then(|rest| rest.split(' ').next()?.parse().ok());
+    let port: u16 = port.unwrap_or_else(|| panic!("no port in {output}"));
     let answer = eventually("an answer through port-forward", || get((Ipv4Addr::LOCALHOST, port).into()));
     assert!(answer.ends_with("web-1\n"), "{answer}");
 }
@@ -220,7 +237,7 @@ fn data_outlives_its_pod(world: &World<'_>) {
     write(world, "outlives");
     let _ = world.cluster.kubectl(&["delete", "pod", "keeper"]).ok();
     world.cluster.apply(&MANIFESTS.replace("IMAGE", IMAGE));
-    let _ = world.cluster.kubectl(&["wait", "pod/keeper", "--for=condition=Ready", "--timeout=120s"]).ok();
+    let _ = world.cluster.kubectl(&["wait", "pod/keeper", "--for=condition=Ready", "--timeout=300s"]).ok();
     assert_eq!(read(world), "outlives");
 }
 

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How long the API server may take to say how it is.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// The same for one that was paused, so that an answer is not expected.
 const PAUSED_PATIENCE: Duration = Duration::from_millis(500);
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How long a control plane may take to say that it works.
-const PATIENCE: Duration = Duration::from_secs(3);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A control plane whose API server is ready, and the way to it. The first node is preferred, so that
 /// kubeconfigs do not change without need.

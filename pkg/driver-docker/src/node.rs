@@ -32,7 +32,7 @@ use crate::{
 };
 
 /// How long the Engine may take to make a container that somebody else asked for.
-const MAKING_TIMEOUT: Duration = Duration::from_secs(10);
+const MAKING_TIMEOUT: Duration = Duration::from_mins(1);
 /// Pause between two looks for it.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
 

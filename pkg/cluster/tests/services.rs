@@ -57,7 +57,7 @@ fn set(world: &World, services: &[ServiceInfo]) {
 }
 
 fn pod(name: &str, ready: bool) -> Backend {
-    Backend { port_name: None, namespace: "default".to_owned(), pod: Some(name.to_owned()), port: 8080, ready }
+    Backend { port_name: None, namespace: "default".to_owned(), pod: Some(name.to_owned()), address: None, port: 8080, ready }
 }
 
 fn pods(world: &World, pods: &[Backend]) {
@@ -238,7 +238,7 @@ async fn services_are_found_with_the_way_to_each_port() {
     assert_eq!(found[0].endpoints[0].way, Way::Direct(node));
     assert_eq!(found[1].endpoints[0].way, Way::Forward);
     let reporter = Arc::clone(&world.host.reporter) as Arc<dyn Reporter>;
-    let forward = found[1].forward(&found[1].endpoints[0].port, reporter).await.unwrap();
+    let forward = found[1].forward(&found[1].endpoints[0].port, reporter).await.unwrap().unwrap();
     assert_eq!(read_from(forward.local).await.as_deref(), Some("this is web-0"));
     assert_eq!(list_services(&world.host, &name(), None).await.unwrap().len(), 2);
 }
@@ -273,4 +273,51 @@ async fn a_service_may_take_its_time() {
     let name = name();
     let (found, ()) = tokio::join!(find_services(&world.host, &name, &patient), later);
     assert_eq!(found.unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tunnel_carries_datagrams() {
+    let world = far().await;
+    let port = free_port().await;
+    let mut names = service("names", "LoadBalancer", port, None);
+    names.cluster_ip = Some("10.96.0.10".to_owned());
+    names.ports[0].protocol = "UDP".to_owned();
+    set(&world, &[names]);
+    let (end, ended) = oneshot::channel::<()>();
+    let options = TunnelOptions { bind: IpAddr::V4(Ipv4Addr::LOCALHOST), cleanup: true };
+    let cluster = name();
+    let running = tunnel(&world.host, &cluster, options, async { drop(ended.await) });
+    let asking = async {
+        let client = tokio::net::UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        eventually("an echo", async || {
+            let _ = client.send_to(b"is anybody there?", local(port)).await;
+            let mut buffer = [0; 32];
+            let answer = tokio::time::timeout(Duration::from_millis(200), client.recv(&mut buffer)).await;
+            matches!(answer, Ok(Ok(length)) if &buffer[..length] == b"is anybody there?")
+        })
+        .await;
+        end.send(()).unwrap();
+    };
+    let (result, ()) = tokio::join!(running, asking);
+    result.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_at_a_nodes_own_address_is_reached_there() {
+    let world = far().await;
+    let node = world.host.store.load(&name()).unwrap().unwrap().status.nodes[0].address;
+    set(&world, &[service("inner", "ClusterIP", 80, None)]);
+    let by_hand = Backend { pod: None, address: Some([192, 0, 2, 9].into()), ..pod("-", true) };
+    let on_node = Backend { address: Some(node.into()), ..pod("host", true) };
+    let inside = Backend { address: Some([10, 244, 0, 7].into()), ..pod("inside", true) };
+    for (backend, expected) in [
+        (by_hand, "this is 192.0.2.9:8080".to_owned()),
+        (on_node, format!("this is {node}:8080")),
+        (inside, "this is inside".to_owned()),
+    ] {
+        pods(&world, std::slice::from_ref(&backend));
+        let found = find_services(&world.host, &name(), &query(&["inner"])).await.unwrap().remove(0);
+        let forward = found.forward(&found.endpoints[0].port, Arc::clone(&world.host.reporter)).await.unwrap().unwrap();
+        assert_eq!(read_from(forward.local).await, Some(expected), "{backend:?}");
+    }
 }

@@ -121,7 +121,7 @@ fn exit_status(status: &Status) -> Result<i32, Trouble> {
 }
 
 /// The name of a pod that can take a command: the first ready one, or else the first running one.
-fn first_running(pods: &Objects<Pod>) -> Option<String> {
+pub(crate) fn first_running(pods: &Objects<Pod>) -> Option<String> {
     let running = || {
         pods.values().filter(|pod| {
             let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());
@@ -132,7 +132,7 @@ fn first_running(pods: &Objects<Pod>) -> Option<String> {
     pod.metadata.name.clone()
 }
 
-fn no_pod(namespace: &str, selector: &str, deadline: &Deadline, unmet: Unmet<Pod>) -> KubeError {
+pub(crate) fn no_pod(namespace: &str, selector: &str, deadline: &Deadline, unmet: Unmet<Pod>) -> KubeError {
     let cause = match unmet.trouble {
         Some(trouble) => Cause::Api(trouble),
         None => {

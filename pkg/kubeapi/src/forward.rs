@@ -4,18 +4,23 @@ use std::{future::Future, pin::Pin, time::Duration};
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::Api;
-use tokio::io::DuplexStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::{Client, KubeError, deadline::Deadline};
 
 /// A server that takes longer to open a connection does not answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A connection to a port of a pod.
+/// Bytes that go to and fro.
+pub trait PodStream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> PodStream for T {}
+
+/// A connection to a port of a pod, or to a program in one.
 pub struct PodConnection {
     /// What goes to and fro. The way to the pod cannot be closed alone: closing it closes both.
-    pub stream: DuplexStream,
-    /// What the node says when it cannot go on, e.g. that nothing listens at the port. Ends with the connection.
+    pub stream: Box<dyn PodStream>,
+    /// What the other end says when it cannot go on, e.g. that nothing listens at the port. Ends with the connection.
     pub refusal: Pin<Box<dyn Future<Output = Option<String>> + Send>>,
 }
 
@@ -35,6 +40,6 @@ impl Client {
             return Err(refused(crate::Trouble::Garbled { detail: "no stream for the port".to_owned() }));
         };
         // The forwarder works on by itself until the stream ends.
-        Ok(PodConnection { stream, refusal: Box::pin(refusal) })
+        Ok(PodConnection { stream: Box::new(stream), refusal: Box::pin(refusal) })
     }
 }

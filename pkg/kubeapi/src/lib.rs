@@ -18,6 +18,7 @@ mod node;
 mod objects;
 mod ready;
 mod services;
+mod talk;
 mod trouble;
 mod wait;
 
@@ -25,7 +26,7 @@ pub use cause::Cause;
 pub use client::{Access, Client, install_crypto_provider};
 pub use error::KubeError;
 pub use exec::ExecOutput;
-pub use forward::PodConnection;
+pub use forward::{PodConnection, PodStream};
 pub use manifest::{Manifest, ObjectRef};
 pub use node::NodeInfo;
 pub use objects::{Claim, Held};

@@ -1,6 +1,6 @@
 //! Services: what they offer, who stands behind them, and the address in their status.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::IpAddr, time::Duration};
 
 use http::Request;
 use k8s_openapi::{
@@ -63,6 +63,8 @@ pub struct Backend {
     pub namespace: String,
     /// The pod; none where somebody wrote an address by hand.
     pub pod: Option<String>,
+    /// The address.
+    pub address: Option<IpAddr>,
     /// The pod's port.
     pub port: u16,
     /// Whether it takes traffic.
@@ -177,6 +179,7 @@ fn backends(namespace: &str, endpoints: Endpoints) -> Vec<Backend> {
                     port_name: port.name.clone().filter(|name| !name.is_empty()),
                     namespace: namespace.to_owned(),
                     pod: pod.clone(),
+                    address: address.ip.parse().ok(),
                     port: u16::try_from(port.port).unwrap_or_default(),
                     ready,
                 }));
@@ -236,5 +239,6 @@ mod tests {
         let told: Vec<_> = all.iter().map(|backend| (backend.pod.as_deref(), backend.ready)).collect();
         assert_eq!(told, [(Some("quick"), true), (None, true), (Some("slow"), false)]);
         assert_eq!((all[0].port_name.as_deref(), all[0].port), (Some("http"), 8080));
+        assert_eq!(all[1].address, Some([192, 0, 2, 1].into()));
     }
 }

@@ -9,7 +9,7 @@ use crate::{context::Context, failure::Failure};
 
 /// Brings services of type LoadBalancer to this host, until Ctrl-C.
 ///
-/// Each port of such a service gets a listener on this host, added and removed as services come and go.
+/// Each port of such a service, TCP or UDP, gets a listener on this host, added and removed as services come and go.
 /// Nothing needs a privilege: where a port is not to be had, another one is taken and told. On hosts that
 /// reach the nodes directly, services have addresses of their own, and the tunnel is not needed.
 #[derive(Debug, clap::Args)]

@@ -1,7 +1,14 @@
 //! What this folder asks of the Kubernetes API: a trait, so that tests need no cluster.
 
+use std::net::SocketAddr;
+
 use skiff_kubeapi::{Backend, Client, KubeError, PodConnection, ServiceInfo};
 use skiff_report::Diagnose;
+
+use super::Protocol;
+
+/// The pods of cluster DNS: each cluster has them, and they have skiff's own agent and the node's network.
+const RELAY_POD: &str = "k8s-app=kube-dns";
 
 /// The services of a cluster.
 pub trait ServiceApi: Clone + Send + Sync + 'static {
@@ -42,6 +49,16 @@ pub trait ServiceApi: Clone + Send + Sync + 'static {
         port: u16,
     ) -> impl Future<Output = Result<PodConnection, Self::Trouble>> + Send;
 
+    /// Connects to an address of the cluster's network, by a program in a pod that passes everything on.
+    ///
+    /// # Errors
+    /// When there is no such pod, or the way to it does not open.
+    fn relay(
+        &self,
+        protocol: Protocol,
+        to: SocketAddr,
+    ) -> impl Future<Output = Result<PodConnection, Self::Trouble>> + Send;
+
     /// Writes the one address of a service's load balancer, or takes it out. Nothing happens if the service
     /// is gone.
     ///
@@ -72,6 +89,11 @@ impl ServiceApi for Client {
 
     async fn connect(&self, namespace: &str, pod: &str, port: u16) -> Result<PodConnection, KubeError> {
         self.connect_to_pod(namespace, pod, port).await
+    }
+
+    async fn relay(&self, protocol: Protocol, to: SocketAddr) -> Result<PodConnection, KubeError> {
+        let argv = ["/skiff-agent", "relay", &protocol.to_string().to_lowercase(), &to.to_string()];
+        self.talk_to_pod("kube-system", RELAY_POD, &argv).await
     }
 
     async fn set_address(&self, namespace: &str, service: &str, address: Option<&str>) -> Result<(), KubeError> {

@@ -5,18 +5,43 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, UdpSocket};
 
-use super::ServiceError;
+use super::{Protocol, ServiceError};
 
 /// The ports below this one may need a privilege, and may not: the system is asked by trying.
 const PRIVILEGED: u16 = 1024;
 
+/// What listens.
+#[derive(Debug)]
+pub(super) enum Socket {
+    /// For connections.
+    Tcp(TcpListener),
+    /// For datagrams.
+    Udp(UdpSocket),
+}
+
+impl Socket {
+    async fn bind(protocol: Protocol, address: (IpAddr, u16)) -> io::Result<Self> {
+        match protocol {
+            Protocol::Tcp => TcpListener::bind(address).await.map(Self::Tcp),
+            Protocol::Udp => UdpSocket::bind(address).await.map(Self::Udp),
+        }
+    }
+
+    fn local(&self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr(),
+            Self::Udp(socket) => socket.local_addr(),
+        }
+    }
+}
+
 /// A port that is listened at.
 #[derive(Debug)]
 pub(super) struct Bound {
-    /// The listener.
-    pub(super) listener: TcpListener,
+    /// What listens.
+    pub(super) socket: Socket,
     /// Its address.
     pub(super) local: SocketAddr,
     /// Why it is not the port that was asked for.
@@ -24,24 +49,24 @@ pub(super) struct Bound {
 }
 
 /// Listens at a port, or at another one if that really fails.
-pub(super) async fn bind(address: IpAddr, port: u16) -> Result<Bound, ServiceError> {
+pub(super) async fn bind(protocol: Protocol, address: IpAddr, port: u16) -> Result<Bound, ServiceError> {
     let failed = |source| ServiceError::Listen { address, source };
-    let refusal = match TcpListener::bind((address, port)).await {
-        Ok(listener) => return bound(listener, None).map_err(failed),
+    let refusal = match Socket::bind(protocol, (address, port)).await {
+        Ok(socket) => return bound(socket, None).map_err(failed),
         Err(error) => error,
     };
     let mut last = None;
     for port in instead_of(port) {
-        match TcpListener::bind((address, port)).await {
-            Ok(listener) => return bound(listener, Some(refusal)).map_err(failed),
+        match Socket::bind(protocol, (address, port)).await {
+            Ok(socket) => return bound(socket, Some(refusal)).map_err(failed),
             Err(error) => last = Some(error),
         }
     }
     Err(failed(last.unwrap_or(refusal)))
 }
 
-fn bound(listener: TcpListener, instead: Option<io::Error>) -> io::Result<Bound> {
-    Ok(Bound { local: listener.local_addr()?, listener, instead })
+fn bound(socket: Socket, instead: Option<io::Error>) -> io::Result<Bound> {
+    Ok(Bound { local: socket.local()?, socket, instead })
 }
 
 /// The ports to try instead, easy to remember ones first: 8080 for 80, 8443 for 443; the last lets the system choose.
@@ -77,16 +102,18 @@ mod tests {
     #[tokio::test]
     async fn another_port_is_taken_only_when_the_first_is_not_to_be_had() {
         let address = Ipv4Addr::LOCALHOST.into();
-        let first = bind(address, 0).await.unwrap();
-        assert!(first.instead.is_none());
-        let second = bind(address, first.local.port()).await.unwrap();
-        assert_ne!(second.local.port(), first.local.port());
-        assert_eq!(why(&second.instead.unwrap()), "another program listens there");
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            let first = bind(protocol, address, 0).await.unwrap();
+            assert!(first.instead.is_none());
+            let second = bind(protocol, address, first.local.port()).await.unwrap();
+            assert_ne!(second.local.port(), first.local.port());
+            assert_eq!(why(&second.instead.unwrap()), "another program listens there");
+        }
     }
 
     #[tokio::test]
     async fn an_address_of_another_host_is_an_error() {
-        let error = bind("192.0.2.1".parse().unwrap(), 80).await.unwrap_err();
+        let error = bind(Protocol::Tcp, "192.0.2.1".parse().unwrap(), 80).await.unwrap_err();
         assert!(
             matches!(error, ServiceError::Listen { source, .. } if source.kind() == io::ErrorKind::AddrNotAvailable)
         );

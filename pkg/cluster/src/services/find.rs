@@ -14,10 +14,12 @@ use tokio::time::{Instant, sleep};
 
 use super::{
     Endpoint, Forward, ServiceApi, ServiceError,
+    bind::bind,
     forward::Target,
+    listeners::Wanted,
     nearest::nearest,
     reach::{Reach, reach},
-    urls::{Way, endpoints},
+    urls::endpoints,
 };
 use crate::{ClusterError, ConnectApi, Host, host::api_error};
 
@@ -42,21 +44,23 @@ pub struct Found<A> {
     /// Its ports.
     pub endpoints: Vec<Endpoint>,
     api: A,
+    nodes: Arc<[IpAddr]>,
 }
 
 impl<A: ServiceApi> Found<A> {
-    /// Opens a port of this host that leads to a port of the service.
+    /// Opens a port of this host that leads to a port of the service; none if what it speaks cannot be carried.
     ///
     /// # Errors
     /// When no port can be listened at.
-    pub async fn forward(&self, port: &ServicePort, reporter: Arc<dyn Reporter>) -> Result<Forward, ClusterError> {
-        let target = Target {
-            namespace: self.service.namespace.clone(),
-            service: self.service.name.clone(),
-            port_name: port.name.clone(),
-        };
-        let address = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        Ok(Forward::open(address, target, self.api.clone(), reporter).await?)
+    pub async fn forward(
+        &self,
+        port: &ServicePort,
+        reporter: Arc<dyn Reporter>,
+    ) -> Result<Option<Forward>, ClusterError> {
+        let Some(wanted) = Wanted::new(&self.service, port) else { return Ok(None) };
+        let bound = bind(wanted.protocol, Ipv4Addr::LOCALHOST.into(), 0).await?;
+        let target = Target { wanted, nodes: Arc::clone(&self.nodes) };
+        Ok(Some(Forward::serve(bound, target, self.api.clone(), reporter)))
     }
 }
 
@@ -74,7 +78,12 @@ where
 {
     let reach = reach(host, cluster).await?;
     let services = reach.api.services(namespace).await.map_err(api_error)?;
-    let found = |service| Found { endpoints: endpoints(&service, reach.node), service, api: reach.api.clone() };
+    let found = |service| Found {
+        endpoints: endpoints(&service, reach.node),
+        service,
+        api: reach.api.clone(),
+        nodes: Arc::clone(&reach.nodes),
+    };
     Ok(services.into_iter().map(found).collect())
 }
 
@@ -99,7 +108,12 @@ where
             Err(_) => sleep(query.interval.max(Duration::from_millis(100)).min(end - Instant::now())).await,
         }
     };
-    let found = |service| Found { endpoints: endpoints(&service, reach.node), service, api: reach.api.clone() };
+    let found = |service| Found {
+        endpoints: endpoints(&service, reach.node),
+        service,
+        api: reach.api.clone(),
+        nodes: Arc::clone(&reach.nodes),
+    };
     Ok(services.into_iter().map(found).collect())
 }
 
@@ -152,12 +166,8 @@ async fn unreachable<A: ServiceApi>(reach: &Reach<A>, service: &ServiceInfo) -> 
         return Ok(Some("it has no ports".to_owned()));
     }
     let backends = reach.api.backends(&service.namespace, &service.name).await.map_err(api_error)?;
-    let direct = endpoints(service, reach.node).iter().any(|endpoint| matches!(endpoint.way, Way::Direct(_)));
-    if backends.iter().any(|backend| backend.ready && (direct || backend.pod.is_some())) {
-        return Ok(None);
-    }
     if backends.iter().any(|backend| backend.ready) {
-        return Ok(Some("it leads to an address, and only pods can be reached through the API server".to_owned()));
+        return Ok(None);
     }
     let mut pods: Vec<&str> = backends.iter().filter_map(|backend| backend.pod.as_deref()).collect();
     pods.dedup();

@@ -17,7 +17,12 @@ use tokio::{
     task::{AbortHandle, JoinSet},
 };
 
-use super::{ServiceApi, ServiceError, bind::Bound};
+use super::{
+    Protocol, ServiceApi,
+    bind::{Bound, Socket},
+    datagrams,
+    listeners::Wanted,
+};
 
 /// How many pods are tried for one connection.
 const TRIES: usize = 3;
@@ -26,14 +31,12 @@ const TRIES: usize = 3;
 const LAST_WORDS: Duration = Duration::from_secs(60);
 
 /// What a listener leads to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub(super) struct Target {
-    /// The service's namespace.
-    pub(super) namespace: String,
-    /// Its name.
-    pub(super) service: String,
-    /// The name of the port, where it has one.
-    pub(super) port_name: Option<String>,
+    /// The port of a service.
+    pub(super) wanted: Wanted,
+    /// The addresses of the nodes: what is there has no pod's network of its own.
+    pub(super) nodes: Arc<[IpAddr]>,
 }
 
 /// A listener that leads to a service's pods. Dropping it closes it with all its connections.
@@ -51,20 +54,14 @@ impl Drop for Forward {
 }
 
 impl Forward {
-    /// Listens at a free port of an address.
-    pub(super) async fn open<A: ServiceApi>(
-        address: IpAddr,
-        target: Target,
-        api: A,
-        reporter: Arc<dyn Reporter>,
-    ) -> Result<Self, ServiceError> {
-        Ok(Self::serve(super::bind::bind(address, 0).await?, target, api, reporter))
-    }
-
     /// Serves a listener.
     pub(super) fn serve<A: ServiceApi>(bound: Bound, target: Target, api: A, reporter: Arc<dyn Reporter>) -> Self {
         let carrier = Arc::new(Carrier { target, api, reporter, turn: AtomicUsize::new(0), told: Mutex::default() });
-        let task = tokio::spawn(accept(bound.listener, carrier)).abort_handle();
+        let task = match bound.socket {
+            Socket::Tcp(listener) => tokio::spawn(accept(listener, carrier)),
+            Socket::Udp(socket) => tokio::spawn(datagrams::carry(socket, carrier)),
+        };
+        let task = task.abort_handle();
         Self { local: bound.local, task }
     }
 }
@@ -87,7 +84,8 @@ async fn accept<A: ServiceApi>(listener: TcpListener, carrier: Arc<Carrier<A>>) 
     }
 }
 
-struct Carrier<A> {
+/// What it takes to reach a service.
+pub(super) struct Carrier<A> {
     target: Target,
     api: A,
     reporter: Arc<dyn Reporter>,
@@ -110,21 +108,17 @@ impl<A: ServiceApi> Carrier<A> {
         };
         let _ = client.set_nodelay(true);
         let trouble = pump(client, connection).await;
-        let Target { namespace, service, .. } = &self.target;
-        self.tell(trouble.map(|trouble| format!("{namespace}/{service}: {}", in_short(&trouble, &backend))));
+        self.tell(trouble.map(|trouble| format!("{}: {}", self.name(), in_short(&trouble, &backend))));
     }
 
-    /// A connection to one of the pods, each in its turn.
+    /// A connection to one of the backends, each in its turn.
     async fn connect(&self) -> Result<(PodConnection, Backend), String> {
-        let Target { namespace, service, .. } = &self.target;
-        let all = self.api.backends(namespace, service).await.map_err(|error| chain(&error))?;
-        let pods: Vec<&Backend> = all.iter().filter(|backend| self.leads_to(backend)).collect();
-        let mut last = format!("{namespace}/{service}: no pod behind it is ready");
+        let backends = self.backends().await?;
+        let mut last = self.nobody();
         let turn = self.turn.fetch_add(1, Ordering::Relaxed);
-        for offset in 0..pods.len().min(TRIES) {
-            let backend = pods[(turn + offset) % pods.len()];
-            let Some(pod) = &backend.pod else { continue };
-            match self.api.connect(&backend.namespace, pod, backend.port).await {
+        for offset in 0..backends.len().min(TRIES) {
+            let backend = &backends[(turn + offset) % backends.len()];
+            match self.connect_to(backend).await {
                 Ok(connection) => return Ok((connection, backend.clone())),
                 Err(error) => last = chain(&error),
             }
@@ -132,12 +126,50 @@ impl<A: ServiceApi> Carrier<A> {
         Err(last)
     }
 
-    fn leads_to(&self, backend: &Backend) -> bool {
-        backend.ready && backend.pod.is_some() && backend.port_name == self.target.port_name
+    async fn connect_to(&self, backend: &Backend) -> Result<PodConnection, A::Trouble> {
+        match (&backend.pod, backend.address) {
+            // Something that listens at the node's address need not listen at its loopback device.
+            (Some(pod), address) if address.is_none_or(|address| !self.target.nodes.contains(&address)) => {
+                self.api.connect(&backend.namespace, pod, backend.port).await
+            }
+            (_, Some(address)) => self.api.relay(Protocol::Tcp, (address, backend.port).into()).await,
+            (pod, None) => self.api.connect(&backend.namespace, pod.as_deref().unwrap_or_default(), backend.port).await,
+        }
+    }
+
+    /// A program inside the cluster that passes datagrams on to the service.
+    pub(super) async fn relay(&self) -> Result<PodConnection, String> {
+        let Wanted { cluster_ip, port, protocol, .. } = self.target.wanted;
+        let to = match cluster_ip {
+            Some(address) => (address, port).into(),
+            None => {
+                let mut backends = self.backends().await?.into_iter();
+                let found = backends.find_map(|backend| Some((backend.address?, backend.port).into()));
+                found.ok_or_else(|| self.nobody())?
+            }
+        };
+        self.api.relay(protocol, to).await.map_err(|error| chain(&error))
+    }
+
+    /// The backends that take traffic.
+    async fn backends(&self) -> Result<Vec<Backend>, String> {
+        let Wanted { namespace, service, port_name, .. } = &self.target.wanted;
+        let mut all = self.api.backends(namespace, service).await.map_err(|error| chain(&error))?;
+        all.retain(|backend| backend.ready && backend.port_name == *port_name);
+        Ok(all)
+    }
+
+    fn nobody(&self) -> String {
+        format!("{}: no pod behind it is ready", self.name())
+    }
+
+    /// The service's namespace and name.
+    pub(super) fn name(&self) -> String {
+        format!("{}/{}", self.target.wanted.namespace, self.target.wanted.service)
     }
 
     /// Tells trouble once, and again only after something went well.
-    fn tell(&self, trouble: Option<String>) {
+    pub(super) fn tell(&self, trouble: Option<String>) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(trouble) = &trouble
             && told.as_ref() != Some(trouble)
@@ -148,13 +180,17 @@ impl<A: ServiceApi> Carrier<A> {
     }
 }
 
-/// What a node says about a connection that failed, without its inner names.
+/// What a node or a relay says about a connection that failed, without its inner names.
 fn in_short(trouble: &str, backend: &Backend) -> String {
-    let pod = backend.pod.as_deref().unwrap_or_default();
-    if trouble.contains("connection refused") {
-        return format!("nothing in pod {pod} listens at localhost:{}", backend.port);
+    let refused = trouble.to_ascii_lowercase().contains("connection refused");
+    match (&backend.pod, backend.address) {
+        (Some(pod), _) if refused => format!("nothing in pod {pod} listens at port {}", backend.port),
+        (None, Some(address)) if refused => format!("nothing listens at {address}, port {}", backend.port),
+        (pod, _) => {
+            let what = pod.as_ref().map(|pod| format!("pod {pod}: ")).unwrap_or_default();
+            format!("{what}{}", trouble.lines().next().unwrap_or_default().trim())
+        }
     }
-    format!("pod {pod}: {}", trouble.lines().next().unwrap_or_default().trim())
 }
 
 /// Carries bytes both ways until one side is done. Returns what the node says, if it could not go on.
@@ -189,11 +225,12 @@ mod tests {
             port_name: None,
             namespace: "default".to_owned(),
             pod: Some("web-0".to_owned()),
+            address: None,
             port: 8080,
             ready: true,
         };
         let refused = "error forwarding port 8080 to pod 4f8b: dial tcp4 127.0.0.1:8080: connect: connection refused";
-        assert_eq!(in_short(refused, &backend), "nothing in pod web-0 listens at localhost:8080");
+        assert_eq!(in_short(refused, &backend), "nothing in pod web-0 listens at port 8080");
         assert_eq!(in_short("no such sandbox \nmore", &backend), "pod web-0: no such sandbox");
     }
 }

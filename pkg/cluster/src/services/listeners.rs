@@ -1,8 +1,10 @@
 //! Which listeners a tunnel needs: pure.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::IpAddr};
 
-use skiff_kubeapi::ServiceInfo;
+use skiff_kubeapi::{ServiceInfo, ServicePort};
+
+use super::Protocol;
 
 /// The class of skiff's own load balancer, as its role of skiff-agent calls it.
 const CLASS: &str = "skiff.dev/load-balancer";
@@ -18,11 +20,30 @@ pub(super) struct Wanted {
     pub(super) port: u16,
     /// The port's name.
     pub(super) port_name: Option<String>,
+    /// What is spoken there.
+    pub(super) protocol: Protocol,
+    /// The service's virtual address, which datagrams are sent to.
+    pub(super) cluster_ip: Option<IpAddr>,
+}
+
+impl Wanted {
+    /// A port of a service, if what it speaks can be carried.
+    pub(super) fn new(service: &ServiceInfo, port: &ServicePort) -> Option<Self> {
+        Some(Self {
+            namespace: service.namespace.clone(),
+            service: service.name.clone(),
+            port: port.port,
+            port_name: port.name.clone(),
+            protocol: Protocol::of(&port.protocol)?,
+            cluster_ip: service.cluster_ip.as_deref().and_then(|ip| ip.parse().ok()),
+        })
+    }
 }
 
 impl std::fmt::Display for Wanted {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{} port {}", self.namespace, self.service, self.port)
+        write!(f, "{}/{} port {}", self.namespace, self.service, self.port)?;
+        if self.protocol == Protocol::Tcp { Ok(()) } else { write!(f, "/{}", self.protocol) }
     }
 }
 
@@ -49,15 +70,9 @@ pub(super) fn plan(services: &[ServiceInfo]) -> Plan {
         let (namespace, name) = (&service.namespace, &service.name);
         plan.services.insert((namespace.clone(), name.clone()));
         for port in &service.ports {
-            if port.protocol == "TCP" {
-                plan.listeners.insert(Wanted {
-                    namespace: namespace.clone(),
-                    service: name.clone(),
-                    port: port.port,
-                    port_name: port.name.clone(),
-                });
-            } else {
-                plan.left_out.insert(format!("{namespace}/{name} port {}/{}", port.port, port.protocol));
+            match Wanted::new(service, port) {
+                Some(wanted) => drop(plan.listeners.insert(wanted)),
+                None => drop(plan.left_out.insert(format!("{namespace}/{name} port {}/{}", port.port, port.protocol))),
             }
         }
     }
@@ -66,8 +81,6 @@ pub(super) fn plan(services: &[ServiceInfo]) -> Plan {
 
 #[cfg(test)]
 mod tests {
-    use skiff_kubeapi::ServicePort;
-
     use super::*;
 
     fn service(name: &str, kind: &str, ports: &[(&str, u16)]) -> ServiceInfo {
@@ -86,15 +99,15 @@ mod tests {
     }
 
     #[test]
-    fn each_tcp_port_of_a_load_balancer_gets_a_listener() {
+    fn each_port_of_a_load_balancer_gets_a_listener_that_can_have_one() {
         let plan = plan(&[
-            service("web", "LoadBalancer", &[("TCP", 80), ("TCP", 443), ("UDP", 443)]),
+            service("web", "LoadBalancer", &[("TCP", 80), ("TCP", 443), ("UDP", 443), ("SCTP", 9)]),
             service("inner", "ClusterIP", &[("TCP", 80)]),
             service("node", "NodePort", &[("TCP", 80)]),
         ]);
         let told: Vec<String> = plan.listeners.iter().map(ToString::to_string).collect();
-        assert_eq!(told, ["default/web port 80", "default/web port 443"]);
-        assert_eq!(plan.left_out, ["default/web port 443/UDP".to_owned()].into());
+        assert_eq!(told, ["default/web port 80", "default/web port 443", "default/web port 443/UDP"]);
+        assert_eq!(plan.left_out, ["default/web port 9/SCTP".to_owned()].into());
         assert_eq!(plan.services, [("default".to_owned(), "web".to_owned())].into());
     }
 

@@ -1,6 +1,10 @@
 //! The way to a cluster that runs.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+    time::Duration,
+};
 
 use skiff_config::{ClusterFile, ClusterName};
 use skiff_driver::{Driver, MachineState};
@@ -20,6 +24,8 @@ pub(super) struct Reach<A> {
     pub(super) api: A,
     /// The address of a node, if this host can reach it.
     pub(super) node: Option<Ipv4Addr>,
+    /// The addresses of all nodes.
+    pub(super) nodes: Arc<[IpAddr]>,
 }
 
 /// Connects to a cluster.
@@ -47,7 +53,8 @@ pub(super) async fn reach<D: Driver, C, K: ConnectApi>(
         Some(capabilities) => capabilities,
         None => host.driver.check().await.map_err(driver_error)?,
     };
-    Ok(Reach { api, node: capabilities.routable_nodes.then_some(record.address) })
+    let nodes = file.status.nodes.iter().map(|node| IpAddr::V4(node.address)).collect();
+    Ok(Reach { api, node: capabilities.routable_nodes.then_some(record.address), nodes })
 }
 
 /// The names of the nodes that run.

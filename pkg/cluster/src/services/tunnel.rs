@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use super::{
-    Forward, ServiceApi, ServiceError,
+    Forward, Protocol, ServiceApi, ServiceError,
     bind::{bind, why},
     forward::Target,
     listeners::{self, Plan, Wanted},
@@ -65,7 +65,7 @@ where
         () = &mut stop => return Ok(()),
     };
     // An address that is not to be had is told at once, and not with the first service.
-    drop(bind(options.bind, 0).await?);
+    drop(bind(Protocol::Tcp, options.bind, 0).await?);
     if options.cleanup {
         clear(&reach.api).await;
     }
@@ -136,6 +136,8 @@ struct Tunnel<A> {
     /// Whether services get this host's address: only where none of their own can be reached.
     writes: bool,
     bind: IpAddr,
+    /// The addresses of the nodes.
+    nodes: Arc<[IpAddr]>,
     reporter: Arc<dyn Reporter>,
     open: BTreeMap<Wanted, Forward>,
     left_out: BTreeSet<String>,
@@ -148,6 +150,7 @@ impl<A: ServiceApi + Api> Tunnel<A> {
         Self {
             writes: reach.node.is_none(),
             api: reach.api,
+            nodes: reach.nodes,
             bind,
             reporter,
             open: BTreeMap::new(),
@@ -210,7 +213,7 @@ impl<A: ServiceApi + Api> Tunnel<A> {
             }
         }
         for left_out in plan.left_out.difference(&self.left_out) {
-            self.reporter.warn(&format!("{left_out} cannot be brought to this host: only TCP can"));
+            self.reporter.warn(&format!("{left_out} cannot be brought to this host: only TCP and UDP can"));
         }
         self.write_addresses(services, &plan).await;
         self.left_out = plan.left_out;
@@ -218,24 +221,22 @@ impl<A: ServiceApi + Api> Tunnel<A> {
     }
 
     async fn listen(&self, wanted: &Wanted) -> Result<Forward, ClusterError> {
-        let bound = bind(self.bind, wanted.port).await?;
-        let reason = bound.instead.as_ref().map(|error| match self.holder(wanted.port) {
+        let bound = bind(wanted.protocol, self.bind, wanted.port).await?;
+        let reason = bound.instead.as_ref().map(|error| match self.holder(wanted) {
             Some(holder) => format!(" (not {}: {}/{} is there)", wanted.port, holder.namespace, holder.service),
             None => format!(" (not {}: {})", wanted.port, why(error)),
         });
-        let target = Target {
-            namespace: wanted.namespace.clone(),
-            service: wanted.service.clone(),
-            port_name: wanted.port_name.clone(),
-        };
+        let target = Target { wanted: wanted.clone(), nodes: Arc::clone(&self.nodes) };
         let forward = Forward::serve(bound, target, self.api.clone(), Arc::clone(&self.reporter));
         self.reporter.info(&format!("{wanted} is at {}{}", forward.local, reason.unwrap_or_default()));
         Ok(forward)
     }
 
-    /// What of this tunnel is at a port of the host.
-    fn holder(&self, port: u16) -> Option<&Wanted> {
-        self.open.iter().find(|(_, forward)| forward.local.port() == port).map(|(wanted, _)| wanted)
+    /// What of this tunnel is at the port of the host that another service wants.
+    fn holder(&self, other: &Wanted) -> Option<&Wanted> {
+        let mut open = self.open.iter();
+        let held = open.find(|(one, forward)| one.protocol == other.protocol && forward.local.port() == other.port);
+        held.map(|(wanted, _)| wanted)
     }
 
     async fn write_addresses(&self, services: &[ServiceInfo], plan: &Plan) {

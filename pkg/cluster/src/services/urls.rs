@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use skiff_kubeapi::{ServiceInfo, ServicePort};
 
+use super::Protocol;
+
 /// A port of a service and how the host reaches it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
@@ -20,11 +22,17 @@ pub enum Way {
     Direct(SocketAddr),
     /// Only through a forward.
     Forward,
-    /// Not at all: forwards carry TCP only.
+    /// Not at all: forwards carry TCP and UDP only.
     No,
 }
 
 impl Endpoint {
+    /// True if the port has this name or number.
+    #[must_use]
+    pub fn is_called(&self, port: &str) -> bool {
+        self.port.name.as_deref() == Some(port) || self.port.port.to_string() == port
+    }
+
     /// The port as tables name it: `http/80`, or `80`.
     #[must_use]
     pub fn label(&self) -> String {
@@ -41,7 +49,7 @@ pub(super) fn endpoints(service: &ServiceInfo, node: Option<Ipv4Addr>) -> Vec<En
         let direct = node.and_then(|node| node_port(port, node).or_else(|| balanced(service, port)));
         match direct {
             Some(address) => Way::Direct(address),
-            None if port.protocol == "TCP" && service.kind != "ExternalName" => Way::Forward,
+            None if Protocol::of(&port.protocol).is_some() && service.kind != "ExternalName" => Way::Forward,
             None => Way::No,
         }
     };
@@ -89,7 +97,8 @@ mod tests {
     #[test]
     fn where_nodes_cannot_be_reached_everything_is_forwarded_that_can_be() {
         assert_eq!(way(&service(Some(30080), &["192.0.2.200"], "TCP"), None), Way::Forward);
-        assert_eq!(way(&service(Some(30053), &[], "UDP"), None), Way::No);
+        assert_eq!(way(&service(Some(30053), &[], "UDP"), None), Way::Forward);
+        assert_eq!(way(&service(Some(30053), &[], "SCTP"), None), Way::No);
     }
 
     #[test]

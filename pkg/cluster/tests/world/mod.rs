@@ -5,13 +5,16 @@ mod objects;
 use std::{
     convert::Infallible,
     fs,
+    net::SocketAddr,
     path::PathBuf,
     sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
 use ipnet::Ipv4Net;
-use skiff_cluster::{AddonSettings, Api, ConnectApi, Host, ImageSource, ServiceApi, StartOptions, StartRequest, WaitFor};
+use skiff_cluster::{
+    AddonSettings, Api, ConnectApi, Host, ImageSource, Protocol, ServiceApi, StartOptions, StartRequest, WaitFor,
+};
 use skiff_config::{ClusterName, KubeVersion, SpecFile};
 use skiff_driver::{FakeDriver, NodeImage};
 use skiff_kubeapi::{Access, Backend, Condition, Manifest, PodConnection, ServiceInfo};
@@ -225,7 +228,22 @@ impl ServiceApi for FakeApi {
         let (near, mut far) = tokio::io::duplex(1024);
         let hello = format!("this is {pod}");
         tokio::spawn(async move { far.write_all(hello.as_bytes()).await });
-        Ok(PodConnection { stream: near, refusal: Box::pin(std::future::ready(None)) })
+        Ok(PodConnection { stream: Box::new(near), refusal: Box::pin(std::future::ready(None)) })
+    }
+
+    async fn relay(&self, protocol: Protocol, to: SocketAddr) -> Result<PodConnection, Infallible> {
+        let (near, mut far) = tokio::io::duplex(1024);
+        tokio::spawn(async move {
+            match protocol {
+                Protocol::Tcp => drop(far.write_all(format!("this is {to}").as_bytes()).await),
+                // Whoever sends something gets it back.
+                Protocol::Udp => {
+                    let (mut from, mut back) = tokio::io::split(far);
+                    let _ = tokio::io::copy(&mut from, &mut back).await;
+                }
+            }
+        });
+        Ok(PodConnection { stream: Box::new(near), refusal: Box::pin(std::future::ready(None)) })
     }
 
     async fn set_address(&self, namespace: &str, name: &str, address: Option<&str>) -> Result<(), Infallible> {

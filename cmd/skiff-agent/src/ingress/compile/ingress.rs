@@ -233,7 +233,12 @@ impl<'a> One<'a> {
             Action::Refuse(StatusCode::SERVICE_UNAVAILABLE)
         } else {
             let shares = vec![Share { weight: 1, upstream, policy: None }];
-            Action::Forward(Split { shares, canary, mirrors: Vec::new(), missing: StatusCode::SERVICE_UNAVAILABLE })
+            Action::Forward(Split {
+                shares,
+                canary: canary.map(Box::new),
+                mirrors: Vec::new(),
+                missing: StatusCode::SERVICE_UNAVAILABLE,
+            })
         };
         Arc::new(Route { name: Arc::clone(&self.name), conditions: Conditions::default(), policy, action })
     }

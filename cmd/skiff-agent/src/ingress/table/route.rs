@@ -44,7 +44,7 @@ pub(crate) struct Split {
     /// The backends.
     pub(crate) shares: Vec<Share>,
     /// Another backend that gets some of them.
-    pub(crate) canary: Option<Canary>,
+    pub(crate) canary: Option<Box<Canary>>,
     /// Backends that get copies, whose answers nobody waits for.
     pub(crate) mirrors: Vec<Mirror>,
     /// The answer where a backend does not exist.

@@ -51,6 +51,12 @@ pub(crate) struct Args {
     /// How long to rest between two looks, in seconds or such as 500ms.
     #[arg(long, value_name = "TIME", default_value = "1", value_parser = seconds)]
     interval: Duration,
+    /// Only the port of this name or number.
+    #[arg(skip)]
+    pub(super) port: Option<String>,
+    /// What follows the port in a URL.
+    #[arg(skip)]
+    pub(super) path: String,
 }
 
 #[derive(Debug, Subcommand)]
@@ -110,8 +116,12 @@ impl Args {
             interval: self.interval,
         };
         let (mut rows, mut forwards) = (Vec::new(), Vec::new());
-        for found in find_services(&host, &context.cluster, &query).await? {
+        for mut found in find_services(&host, &context.cluster, &query).await? {
+            found.endpoints.retain(|endpoint| self.port.as_ref().is_none_or(|port| endpoint.is_called(port)));
             add(context, urls, &found, &mut rows, &mut forwards).await?;
+        }
+        if self.format == DEFAULT_FORMAT {
+            rows.iter_mut().filter_map(|row| row.url.as_mut()).for_each(|url| url.push_str(&self.path));
         }
         Ok((rows, forwards))
     }
@@ -155,9 +165,9 @@ async fn add<A: ServiceApi>(
             Way::Direct(address) => Some(address),
             Way::Forward => {
                 let forward = found.forward(&endpoint.port, Arc::clone(&context.ui) as Arc<dyn Reporter>).await?;
-                let local = forward.local;
-                forwards.push(forward);
-                Some(local)
+                let local = forward.as_ref().map(|forward| forward.local);
+                forwards.extend(forward);
+                local
             }
             Way::No => {
                 let (namespace, name) = (&service.namespace, &service.name);

@@ -37,13 +37,21 @@ pub struct Validity {
 }
 
 impl Validity {
-    /// Clocks of host and node may differ, most of all just after a host woke up.
-    const SKEW: Duration = Duration::from_hours(1);
+    /// Clocks of host and node may differ, most of all just after a host woke up: so long before they
+    /// are made certificates are good already.
+    pub const SKEW: Duration = Duration::from_hours(1);
 
     /// From an hour ago until `lasting` from now.
     #[must_use]
     pub fn new(now: SystemTime, lasting: Duration) -> Self {
         Self { not_before: now - Self::SKEW, not_after: now + lasting }
+    }
+
+    /// That of an authority, which cannot be made anew should the clock be set back: it is good for as
+    /// long before now as after.
+    #[must_use]
+    pub fn of_authority(now: SystemTime, lasting: Duration) -> Self {
+        Self { not_before: now - lasting, not_after: now + lasting }
     }
 }
 

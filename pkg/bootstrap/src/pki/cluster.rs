@@ -93,7 +93,7 @@ impl ClusterPki {
     /// # Errors
     /// [`BootstrapError::Issue`].
     pub fn generate(cluster: &ClusterConfig, now: SystemTime) -> Result<Self, BootstrapError> {
-        let validity = Validity::new(now, cluster.ca_validity);
+        let validity = Validity::of_authority(now, cluster.ca_validity);
         Ok(Self {
             ca: Authority::generate("kubernetes", validity)?,
             front_proxy: Authority::generate("front-proxy-ca", validity)?,

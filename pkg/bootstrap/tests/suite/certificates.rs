@@ -108,6 +108,9 @@ fn renewal_is_due_before_the_end_and_while_the_clock_is_behind() {
     assert!(leaf.needs_renewal(now() + 3 * day, Duration::ZERO), "it has ended");
     assert!(!leaf.needs_renewal(now() - hour, Duration::ZERO), "clocks may differ by an hour");
     assert!(leaf.needs_renewal(now() - 2 * hour, Duration::ZERO), "not good yet");
+    // What cannot be made anew is good wherever the clock is set.
+    let ca = Certificate::parse("ca", &files["ca.crt"]).unwrap();
+    assert!(!ca.needs_renewal(now() - 365 * day, Duration::ZERO) && !ca.needs_renewal(now() + 365 * day, day));
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use skiff_bootstrap::pki::Validity;
 use skiff_config::{KubeVersion, Limit, NodeRecord, Phase};
 use skiff_driver::{Driver, MachineState, NetworkRequest, NodeImages, NodeNetwork, NodeStatus};
 use skiff_report::Step;
@@ -96,7 +97,8 @@ where
         let mut plan = plan_node(identity, &secrets, record, around, now)?;
         plan.spec.marks = Lease::load(&host.store, name)?.marks();
         let state = live.iter().find(|node| node.name == record.name).map(|node| node.state);
-        let expiring = expiring(record, created, identity.config.leaf_validity, now);
+        let made = record.made.as_ref().or(created).and_then(|text| clock::parse(text));
+        let expiring = made.is_some_and(|made| expiring(made, identity.config.leaf_validity, now));
         let action = plan::node_action(state, record.applied == plan.fingerprint && !expiring);
         record.memory = plan.spec.resources.memory.filter(|_| matches!(spec.memory, Limit::Auto));
         record.host = Some(node_spec::host_size(record.host, &self.capabilities));
@@ -107,7 +109,7 @@ where
         if action == NodeAction::Replace {
             let why = match state {
                 Some(MachineState::Created) => "was half-made",
-                _ if expiring => "has certificates that are about to end",
+                _ if expiring => "has certificates that are not good for now, or not for long",
                 _ => "was made with other settings",
             };
             host.reporter.info(&format!("Node {} {why}: making it anew with its data", plan.spec.name));
@@ -183,10 +185,10 @@ pub(super) fn phase(name: &str, member: &Member) -> String {
     }
 }
 
-/// True if the certificates that a node was made with do not last much longer.
-fn expiring(record: &NodeRecord, created: Option<&String>, validity: Duration, now: SystemTime) -> bool {
-    let made = record.made.as_ref().or(created).and_then(|text| clock::parse(text));
-    made.is_some_and(|made| made + validity.saturating_sub(renewal_margin(validity)) < now)
+/// True if the certificates that a node was made with are not good now, or not for much longer. Those
+/// that were made in what is the future, since the clock was set back, are not good yet.
+fn expiring(made: SystemTime, validity: Duration, now: SystemTime) -> bool {
+    now + Validity::SKEW < made || made + validity.saturating_sub(renewal_margin(validity)) < now
 }
 
 /// The node's limits in words.
@@ -198,4 +200,21 @@ fn size(plan: &NodePlan) -> String {
         .memory
         .map_or_else(|| "all memory".to_owned(), |bytes| format!("{} memory", skiff_config::format_bytes(bytes)));
     format!("{cpus}, {memory}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn certificates_are_renewed_when_the_clock_has_left_their_time() {
+        let (day, year) = (Duration::from_hours(24), Duration::from_hours(24 * 365));
+        let made = clock::parse("2026-06-01T00:00:00Z").unwrap();
+        let expiring = |now| expiring(made, year, now);
+        assert!(!expiring(made) && !expiring(made + 300 * day), "they are good");
+        assert!(!expiring(made - Duration::from_mins(50)), "clocks differ a little");
+        assert!(expiring(made + 340 * day), "they end soon");
+        assert!(expiring(made + 2 * year), "the clock went on without the host");
+        assert!(expiring(made - 2 * day) && expiring(made - year), "the clock was set back");
+    }
 }

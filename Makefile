@@ -37,6 +37,7 @@ verify:
 bench: build
 	deploy/host/prepare bench
 	deploy/host/dockerd run cargo run -q --release -p xtask -- bench
+	cargo run -q --release -p xtask -- bench-qemu
 
 clean:
 	cargo clean

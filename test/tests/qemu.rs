@@ -47,6 +47,8 @@ fn a_cluster_in_a_virtual_machine_does_what_one_in_a_container_does() {
     assert_eq!(before[0], "there");
     works(&sandbox, &cluster);
 
+    goes_back(&cluster, &before);
+
     // Frozen and thawed.
     let _ = cluster.run("pause", &[]).ok();
     host_is(&cluster, "Paused");
@@ -75,6 +77,21 @@ fn a_cluster_in_a_virtual_machine_does_what_one_in_a_container_does() {
     let networks = fs::read_dir(sandbox.home().join("vm/qemu/networks")).expect("the folder of networks");
     let left: Vec<_> = networks.flatten().filter(|entry| entry.path().extension().is_some()).collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// A snapshot brings a running cluster back, memory and disks.
+fn goes_back(cluster: &Cluster<'_>, before: &[String; 3]) {
+    let run = cluster.run("ssh", &["--", "cat /proc/sys/kernel/random/boot_id"]).ok();
+    let _ = cluster.run("snapshot", &["save", "base"]).ok().says("memory and disks");
+    let _ = cluster.run("snapshot", &["save", "base"]).code(81);
+    let _ = cluster.kubectl(&["delete", "configmap", "mark"]).ok();
+    let _ = cluster.run("ssh", &["--", "rm /etc/machine-id"]).ok();
+    let _ = cluster.run("snapshot", &["restore", "base"]).ok().says("Restored cluster");
+    assert_eq!(identity(cluster), *before);
+    let same = cluster.run("ssh", &["--", "cat /proc/sys/kernel/random/boot_id"]).ok();
+    assert_eq!(same.text(), run.text(), "it went on and did not boot");
+    let _ = cluster.run("snapshot", &["delete", "base"]).ok();
+    let _ = cluster.run("snapshot", &["restore", "base"]).code(85);
 }
 
 /// What every cluster can do.

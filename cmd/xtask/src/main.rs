@@ -13,7 +13,8 @@ fn main() -> ExitCode {
             Some("arrows") => arrows::check(),
             Some("bench") => bench::run(arguments),
             Some("bench-ingress") => bench::run_ingress(arguments),
-            _ => Err("usage: xtask arrows | bench [--runs N] [--idle SECONDS] [--skip-baseline] | bench-ingress …"
+            Some("bench-qemu") => bench::run_qemu(),
+            _ => Err("usage: xtask arrows | bench [--runs N] [--idle SECONDS] [--skip-baseline] | bench-qemu | bench-ingress …"
                 .to_owned()),
         };
     match done {

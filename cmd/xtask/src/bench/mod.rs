@@ -11,10 +11,12 @@ mod janitor;
 mod machine;
 mod options;
 mod processes;
+mod qemu;
 mod run;
 mod samples;
 mod skiff;
 mod table;
 
 pub(crate) use ingress::alone as run_ingress;
+pub(crate) use qemu::run as run_qemu;
 pub(crate) use run::run;

@@ -8,15 +8,16 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let done =
-        match arguments.next().as_deref() {
-            Some("arrows") => arrows::check(),
-            Some("bench") => bench::run(arguments),
-            Some("bench-ingress") => bench::run_ingress(arguments),
-            Some("bench-qemu") => bench::run_qemu(),
-            _ => Err("usage: xtask arrows | bench [--runs N] [--idle SECONDS] [--skip-baseline] | bench-qemu | bench-ingress …"
-                .to_owned()),
-        };
+    let done = match arguments.next().as_deref() {
+        Some("arrows") => arrows::check(),
+        Some("bench") => bench::run(arguments),
+        Some("bench-ingress") => bench::run_ingress(arguments),
+        Some("bench-qemu") => bench::run_qemu(),
+        _ => Err(
+            "usage: xtask arrows | bench [--runs N] [--idle SECONDS] [--skip-baseline] | bench-qemu | bench-ingress …"
+                .to_owned(),
+        ),
+    };
     match done {
         Ok(line) => {
             println!("{line}");

@@ -117,11 +117,15 @@ impl Context {
 
     /// Where Kubernetes comes from.
     pub(crate) fn artifacts(&self, choice: Artifacts, mirror: Option<String>) -> AnySource {
-        let options = DebianOptions { cache: self.cache(), mirror, keyring: None, stamp: Stamp::Exact };
+        let stamp = match choice {
+            Artifacts::DebianAnyPatch => Stamp::AnyPatch,
+            Artifacts::Auto | Artifacts::Debian => Stamp::Exact,
+        };
+        let options = DebianOptions { cache: self.cache(), mirror, keyring: None, stamp };
         let debian = DebianSource::new(options);
         match choice {
             Artifacts::Auto => AnySource::Auto(debian),
-            Artifacts::Debian => AnySource::Debian(debian),
+            Artifacts::Debian | Artifacts::DebianAnyPatch => AnySource::Debian(debian),
         }
     }
 
@@ -159,6 +163,9 @@ pub(crate) enum Artifacts {
     Auto,
     // Built from Debian's source packages.
     Debian,
+    // The same under any patch version that is asked for: to try upgrades where no other version can be had.
+    #[value(hide = true)]
+    DebianAnyPatch,
 }
 
 /// Node images, made from artifacts and kept in the cache.

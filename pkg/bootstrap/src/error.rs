@@ -2,7 +2,7 @@
 
 use std::{error::Error, time::Duration};
 
-use skiff_config::NodeName;
+use skiff_config::{KubeVersion, NodeName};
 use skiff_report::{Diagnose, ExitCode, Reason};
 use skiff_runner::RunError;
 
@@ -93,6 +93,14 @@ pub enum BootstrapError {
         /// What stood in the way.
         detail: String,
     },
+    /// Nodes have another version than they should after an upgrade.
+    #[error("not all nodes run Kubernetes {wanted}: {found}")]
+    Version {
+        /// The version they should have.
+        wanted: KubeVersion,
+        /// The nodes that do not, each with its version.
+        found: String,
+    },
     /// The node could not be asked.
     #[error("{action} could not be run")]
     Node {
@@ -134,6 +142,11 @@ impl Diagnose for BootstrapError {
                 "GUEST_NODE_DELETE",
                 ExitCode::GUEST_ERROR,
                 "Make room for its pods elsewhere, give it more time, or use --force, which asks no disruption budget.",
+            ),
+            Self::Version { .. } => Reason::new(
+                "K8S_UPGRADE_INCOMPLETE",
+                ExitCode::CONTROL_PLANE_ERROR,
+                "`skiff logs` shows what the nodes are busy with.",
             ),
             Self::Node { source, .. } => source.reason(),
         }

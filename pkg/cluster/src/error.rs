@@ -4,13 +4,13 @@ use std::{error::Error, fmt, io, path::PathBuf, time::Duration};
 
 use skiff_addons::AddonError;
 use skiff_bootstrap::BootstrapError;
-use skiff_config::{ClusterName, KubeVersion, NodeName, Problem};
+use skiff_config::{ClusterName, NodeName, Problem};
 use skiff_report::{Diagnose, ExitCode, Reason, chain};
 use skiff_runner::RunError;
 use skiff_store::StoreError;
 use thiserror::Error;
 
-use crate::{ServiceError, SnapshotError};
+use crate::{ServiceError, SnapshotError, UpgradeError};
 
 /// An error of a part that is only known as a generic: a driver, an image source, an API client.
 #[derive(Debug)]
@@ -99,14 +99,9 @@ pub enum ClusterError {
         /// The driver asked for.
         wanted: String,
     },
-    /// The cluster has another Kubernetes version.
-    #[error("the cluster runs Kubernetes {current}; this skiff cannot bring it to {wanted}")]
-    VersionChange {
-        /// Its version.
-        current: KubeVersion,
-        /// The version asked for.
-        wanted: KubeVersion,
-    },
+    /// An upgrade.
+    #[error(transparent)]
+    Upgrade(Box<UpgradeError>),
     /// The name would clash with a node of another cluster.
     #[error("`{name}` is the name of a node of cluster `{other}`")]
     NameTaken {
@@ -238,11 +233,10 @@ impl Diagnose for ClusterError {
                 ExitCode::GUEST_NOT_FOUND,
                 format!("`skiff profile list` shows all clusters; `skiff start -p {name}` makes this one."),
             ),
-            Self::NotRunning(name) => Reason::new(
-                "GUEST_NOT_RUNNING",
-                ExitCode::GUEST_NOT_RUNNING,
-                format!("Start it with `skiff start -p {name}`."),
-            ),
+            Self::NotRunning(name) => {
+                let advice = format!("Start it with `skiff start -p {name}`.");
+                Reason::new("GUEST_NOT_RUNNING", ExitCode::GUEST_NOT_RUNNING, advice)
+            }
             Self::Paused(name) => Reason::new(
                 "K8S_APISERVER_PAUSED",
                 ExitCode::CONTROL_PLANE_NOT_RUNNING,
@@ -266,11 +260,7 @@ impl Diagnose for ClusterError {
                 ExitCode::GUEST_CONFLICT,
                 format!("Leave --driver out, take another name with -p, or `skiff delete -p {cluster}` first."),
             ),
-            Self::VersionChange { current, wanted } => {
-                let id = if wanted < current { "K8S_DOWNGRADE_UNSUPPORTED" } else { "K8S_UPGRADE_UNSUPPORTED" };
-                let advice = "Leave --kubernetes-version out, or make another cluster with -p.";
-                Reason::new(id, ExitCode::CONTROL_PLANE_UNSUPPORTED, advice)
-            }
+            Self::Upgrade(error) => error.reason(),
             Self::NameTaken { .. } | Self::NodeNameTaken { .. } => usage("Choose another name with -p."),
             Self::Orphaned(name) => Reason::new(
                 "GUEST_NAME_CONFLICT",
@@ -299,16 +289,17 @@ impl Diagnose for ClusterError {
                 ExitCode::PROGRAM_CONFLICT,
                 format!("`skiff unpause -p {name}` lets the cluster go on."),
             ),
-            Self::AddonNeeded { addon, by } => Reason::new(
-                "MK_ADDON_REQUIRED",
-                ExitCode::PROGRAM_CONFLICT,
-                format!("Disable all of them: `skiff addons disable {} {addon}`.", by.join(" ")),
-            ),
+            Self::AddonNeeded { addon, by } => {
+                let advice = format!("Disable all of them: `skiff addons disable {} {addon}`.", by.join(" "));
+                Reason::new("MK_ADDON_REQUIRED", ExitCode::PROGRAM_CONFLICT, advice)
+            }
             Self::Bootstrap(error) => error.reason(),
             Self::NodeEnded { cluster, .. } => Reason::new(
                 "GUEST_NODE_ENDED",
                 ExitCode::GUEST_NOT_RUNNING,
-                format!("Somebody stopped it, or this host has too little memory; `skiff start -p {cluster}` starts it."),
+                format!(
+                    "Somebody stopped it, or this host has too little memory; `skiff start -p {cluster}` starts it."
+                ),
             ),
             Self::NotUsable { .. } => Reason::new(
                 "GUEST_START",

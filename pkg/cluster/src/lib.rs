@@ -69,4 +69,7 @@ pub use start::{Before, NewNode, NodeOutcome, Preview, add_node, preview, start,
 pub use start::{Change, Convergence, Ground, Impact, converge};
 pub use status::status;
 pub use stop::stop;
-pub use upgrade::{NoUpgrade, UpgradeNode, UpgradeStep, kubelet_skew, may_join, plan_upgrade};
+pub use upgrade::{
+    NoUpgrade, UpgradeError, UpgradeNode, UpgradeStep, kubelet_skew, may_join, plan_upgrade, planned_upgrade,
+    upgrade_under_way,
+};

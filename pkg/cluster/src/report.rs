@@ -34,6 +34,8 @@ pub struct StartOptions {
     pub keep: bool,
     /// Delete a cluster that failed to start even if it was usable once.
     pub delete_on_failure: bool,
+    /// Upgrade even where pods do not leave their nodes, and ask no disruption budget.
+    pub force: bool,
     /// Only fetch and build what a start needs.
     pub download_only: bool,
     /// Write certificates into the kubeconfig rather than paths to them.

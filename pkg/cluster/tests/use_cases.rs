@@ -1,5 +1,6 @@
 //! The use cases over fakes: what is called, what is kept, what is undone.
 
+#[expect(dead_code, reason = "the world has more than these tests look at")]
 mod world;
 
 use skiff_cluster::{

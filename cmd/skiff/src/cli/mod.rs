@@ -30,6 +30,7 @@ mod stop;
 mod tree;
 mod tunnel;
 mod update_context;
+mod upgrade;
 mod version;
 
 use std::ffi::OsString;
@@ -85,6 +86,7 @@ impl Global {
 pub(crate) enum Command {
     Start(Box<start::Args>),
     Stop(stop::Args),
+    Upgrade(upgrade::Args),
     Delete(delete::Args),
     Pause(pause::Args),
     #[command(visible_alias = "resume")]
@@ -177,6 +179,8 @@ impl Command {
         match self {
             Self::Start(args) => args.run(context).await,
             Self::Stop(args) => interrupt.unless(args.run(context)).await,
+            // It is a start.
+            Self::Upgrade(args) => args.run(context).await,
             Self::Delete(args) => interrupt.unless(args.run(context)).await,
             Self::Pause(args) => interrupt.unless(args.run(context)).await,
             Self::Unpause(args) => interrupt.unless(args.run(context)).await,

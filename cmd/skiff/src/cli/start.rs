@@ -41,6 +41,9 @@ pub(crate) struct Args {
     source: SourceArgs,
     #[command(flatten)]
     pub(super) machines: MachineArgs,
+    /// Upgrade even where pods do not leave their nodes, and ask no disruption budget.
+    #[arg(long, help_heading = "Start")]
+    force: bool,
     /// Only get what a start needs.
     #[arg(long, help_heading = "Artifacts")]
     download_only: bool,
@@ -216,6 +219,7 @@ impl Args {
                 wait_timeout: self.wait_timeout,
                 keep: self.keep,
                 delete_on_failure: self.delete_on_failure,
+                force: self.force,
                 download_only: self.download_only,
                 embed_certs: self.embed_certs,
                 keep_context: self.keep_context,

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Flags of `start` that make sense for one call only.
-const ONE_CALL_ONLY: [&str; 4] = ["dry-run", "download-only", "owner-pid", "told"];
+const ONE_CALL_ONLY: [&str; 5] = ["dry-run", "download-only", "force", "owner-pid", "told"];
 
 /// The whole tree.
 pub(crate) fn command(settings: &Settings) -> Command {

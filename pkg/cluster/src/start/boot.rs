@@ -56,6 +56,7 @@ where
     ) -> Result<(), ClusterError> {
         self.provision(member).await?;
         self.tell_limits(fleet, member, wanted).await?;
+        self.cross(wanted, member).await?;
         match member.role() {
             Role::FirstControlPlane => self.boot_first(fleet, member, wanted, api, serving).await,
             Role::ControlPlane => self.boot_control_plane(fleet, member, wanted, api, serving).await,
@@ -96,6 +97,7 @@ where
         };
         let ready = async {
             self.api_ready(fleet, Some(member), wanted, api, Some(&runner)).await?;
+            self.note_served();
             serving.open();
             Ok(())
         };
@@ -103,8 +105,13 @@ where
 
         reporter.step(Step::ConfiguringRbac, "Applying cluster DNS and addons");
         let finish = async {
-            let printed = self.watch.time("kubeadm/finish", kubeadm::finish_control_plane(&runner, config, node)).await;
-            self.log(config, printed)
+            let printed = self.watch.time("kubeadm/finish", async {
+                match self.rolls() {
+                    true => kubeadm::finish_upgraded(&runner, config, node).await,
+                    false => kubeadm::finish_control_plane(&runner, config, node).await,
+                }
+            });
+            self.log(config, printed.await)
         };
         let cidr = async { self.pod_cidr(fleet, member, api).await };
         let network = async {

@@ -15,6 +15,7 @@ mod preview;
 mod provision;
 mod records;
 mod resize;
+mod upgrade;
 mod usable;
 
 use std::time::{Duration, SystemTime};
@@ -33,6 +34,7 @@ pub use self::records::NewNode;
 use self::{
     fleet::{Fleet, Member, Targets},
     plan::{NodeAction, Wanted},
+    upgrade::{Found, Passage},
 };
 use crate::{
     ClusterError, ConnectApi, Host, ImageSource, Outcome, StartOptions, StartReport, StartRequest, access, addons,
@@ -63,8 +65,9 @@ where
     let watch = Stopwatch::start(reporter);
     reporter.step(Step::InitialSetup, &format!("skiff {} cluster `{}`", env!("CARGO_PKG_VERSION"), request.name));
     let _lock = host.lock(&request.name).await?;
-    let stored = host.store.load(&request.name)?;
+    let mut stored = host.store.load(&request.name)?;
     let known = stored.is_some();
+    let found = Found::look(&host.store, stored.as_mut(), &request.given)?;
     host.check_name(&request.name)?;
     let StartRequest { name, given, defaults, options } = request;
     let mut wanted = plan::resolve(&name, stored, given, defaults)?;
@@ -92,8 +95,16 @@ where
     // What this host cannot give is told before anything is made.
     node_spec::resources(&wanted.spec, None, &capabilities)?;
     images.key(&wanted.spec.kubernetes_version).await.map_err(image_error)?;
-    let run =
-        Run { name: name.clone(), host, images, watch: &watch, capabilities, options: &options, targets: Targets::All };
+    let run = Run {
+        name: name.clone(),
+        host,
+        images,
+        watch: &watch,
+        capabilities,
+        options: &options,
+        targets: Targets::All,
+        passage: None,
+    };
     if options.download_only {
         run.ensure_image(&wanted.spec.kubernetes_version).await?;
         return Ok(run.report(Outcome::Downloaded, &wanted, None));
@@ -111,7 +122,7 @@ where
         _ => reporter.warn("--ttl and --owner-pid are left out: how long a cluster lives is settled when it is made."),
     }
     let place = queue::place(host, &name, &capabilities).await?;
-    let brought = run.bring_up(wanted).await;
+    let brought = Box::pin(run.bring_up_or_upgrade(wanted, found)).await;
     drop(place);
     let first = match brought {
         Ok(report) => return Ok(report),
@@ -159,6 +170,8 @@ struct Run<'a, D, C, K, I> {
     capabilities: Capabilities,
     options: &'a StartOptions,
     targets: Targets,
+    /// Present where nodes change their version.
+    passage: Option<Passage>,
 }
 
 impl<D, C, K, I> Run<'_, D, C, K, I>
@@ -169,21 +182,27 @@ where
     I: ImageSource,
 {
     async fn bring_up(&self, mut wanted: Wanted) -> Result<StartReport, ClusterError> {
-        let fleet = self.prepare(&mut wanted).await?;
-        let access = self.access(&wanted)?;
-        let api = self.host.api.client(&access).map_err(api_error)?;
-        let context = self.while_they_run(&fleet, self.make_usable(&fleet, &wanted, &api)).await?;
-
-        wanted.file.status.phase = Phase::Created;
-        fleet.mark_applied(&mut wanted.file);
-        self.host.store.save(&wanted.file)?;
-        let outcome = outcome(&fleet);
+        let (outcome, context) = Box::pin(self.make_usable(&mut wanted)).await?;
         self.host.reporter.step(Step::Done, &done_line(outcome, &wanted));
         Ok(self.report(outcome, &wanted, Some(context)))
     }
 
+    /// Brings the nodes up as they shall be, and tells what that took and whether the cluster is the
+    /// user's current context now.
+    async fn make_usable(&self, wanted: &mut Wanted) -> Result<(Outcome, bool), ClusterError> {
+        let fleet = self.prepare(wanted).await?;
+        let access = self.access(wanted)?;
+        let api = self.host.api.client(&access).map_err(api_error)?;
+        let context = self.while_they_run(&fleet, self.set_up(&fleet, wanted, &api)).await?;
+
+        wanted.file.status.phase = Phase::Created;
+        fleet.mark_applied(&mut wanted.file);
+        self.host.store.save(&wanted.file)?;
+        Ok((outcome(&fleet), context))
+    }
+
     /// From planned nodes to a cluster that works. Tells whether it is the current context now.
-    async fn make_usable(&self, fleet: &Fleet, wanted: &Wanted, api: &K::Api) -> Result<bool, ClusterError> {
+    async fn set_up(&self, fleet: &Fleet, wanted: &Wanted, api: &K::Api) -> Result<bool, ClusterError> {
         self.boot(fleet, wanted, api).await?;
         let context = self.write_kubeconfig(wanted)?;
         // Where kubeadm ran they were applied with it. Else somebody may have deleted them since.

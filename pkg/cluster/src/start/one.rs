@@ -18,6 +18,7 @@ use crate::{
     node_delete::{self, note_size},
     nodes,
     stopwatch::Stopwatch,
+    upgrade,
 };
 
 /// What became of a node.
@@ -99,6 +100,7 @@ where
 /// A cluster that was usable once.
 fn existing<D, C, K>(host: &Host<D, C, K>, name: &ClusterName) -> Result<Wanted, ClusterError> {
     let file: ClusterFile = host.load(name)?;
+    upgrade::refuse_half_way(&host.store, name)?;
     if file.status.phase == Phase::Creating {
         return Err(ClusterError::NotRunning(name.clone()));
     }
@@ -125,7 +127,16 @@ where
             Some(known) => known,
             None => watch.time("driver/check", host.driver.check()).await.map_err(driver_error)?,
         };
-        Ok(Self { name: name.clone(), host, images, watch, capabilities, options, targets: Targets::One(node) })
+        Ok(Self {
+            name: name.clone(),
+            host,
+            images,
+            watch,
+            capabilities,
+            options,
+            targets: Targets::One(node),
+            passage: None,
+        })
     }
 
     /// Gives a new node a place in the cluster, and notes it before anything is made.
@@ -187,7 +198,7 @@ where
     }
 
     /// The API of the node itself: for a control plane while no other one runs.
-    fn only_api(&self, wanted: &Wanted, node: &NodeName) -> Result<Option<K::Api>, ClusterError> {
+    pub(super) fn only_api(&self, wanted: &Wanted, node: &NodeName) -> Result<Option<K::Api>, ClusterError> {
         let record = nodes::record(&wanted.file, Some(node.as_str()))?;
         let access = access::access(&self.host.store, &wanted.spec.name, wanted.spec.listen_address, record)?;
         access.map(|access| self.host.api.client(&access).map_err(api_error)).transpose()

@@ -5,7 +5,7 @@ use skiff_config::{
 };
 use skiff_driver::MachineState;
 
-use crate::ClusterError;
+use crate::{ClusterError, NoUpgrade};
 
 /// What was asked of an existing cluster and cannot be had without making it anew.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,7 +142,10 @@ fn check_driver(status: &Status, spec: &ClusterSpec) -> Result<(), ClusterError>
 }
 
 fn check_version(old: &KubeVersion, new: &KubeVersion) -> Result<(), ClusterError> {
-    if new == old { Ok(()) } else { Err(ClusterError::VersionChange { current: old.clone(), wanted: new.clone() }) }
+    if new >= old {
+        return Ok(());
+    }
+    Err(NoUpgrade::Downgrade { from: old.clone(), to: new.clone() }.into())
 }
 
 /// What one node needs.

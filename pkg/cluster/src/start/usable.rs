@@ -87,7 +87,7 @@ where
         Ok(())
     }
 
-    async fn condition(
+    pub(super) async fn condition(
         &self,
         phase: &str,
         wanted: bool,

@@ -5,12 +5,21 @@
 //! is ever newer than the API servers, and every state between two steps is one that Kubernetes
 //! supports, so that an upgrade may stop anywhere and go on later.
 
+mod error;
 mod notes;
+pub(crate) mod record;
 
 use std::collections::BTreeMap;
 
-use skiff_config::{KubeVersion, NodeName, versions};
+use skiff_config::{ClusterName, KubeVersion, NodeName, versions};
+use skiff_store::Store;
 use thiserror::Error;
+
+pub use error::UpgradeError;
+pub(crate) use record::refuse_half_way;
+pub use record::upgrade_under_way;
+
+use crate::ClusterError;
 
 /// A node and what runs on it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,11 +35,6 @@ pub struct UpgradeNode {
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UpgradeStep {
-    /// Keep all data, so that a failure of what follows can be undone.
-    Snapshot {
-        /// The version to go back to.
-        from: KubeVersion,
-    },
     /// Something the user should know before this version, e.g. an API that goes.
     Note {
         /// The version.
@@ -40,6 +44,13 @@ pub enum UpgradeStep {
     },
     /// Get the node image of a version.
     Image(KubeVersion),
+    /// From here on a failure is undone: each node keeps what it has before it is changed.
+    Begin {
+        /// The version to go back to.
+        from: KubeVersion,
+        /// The version to go to.
+        to: KubeVersion,
+    },
     /// Move pods away from a node.
     Drain(NodeName),
     /// Bring the first control plane, and with it the cluster's settings, to a version.
@@ -159,12 +170,13 @@ fn hop<'a>(
     steps: &mut Vec<UpgradeStep>,
 ) {
     let from = state.values().max().unwrap_or(newest).clone();
-    steps.push(UpgradeStep::Snapshot { from: from.clone() });
     if from.minor() < version.minor() {
         let note = |text| UpgradeStep::Note { version: version.clone(), text };
         steps.extend(notes::of(version.minor()).map(note));
     }
     steps.push(UpgradeStep::Image(version.clone()));
+    let from = state.values().min().unwrap_or(newest).clone();
+    steps.push(UpgradeStep::Begin { from, to: version.clone() });
     let (planes, workers): (Vec<_>, Vec<_>) = nodes.iter().partition(|node| node.control_plane);
     let alone = nodes.len() == 1;
     let mut applied = planes.iter().any(|node| state.get(&node.name) == Some(version));
@@ -189,6 +201,19 @@ fn hop<'a>(
         }
     }
     steps.push(UpgradeStep::Verify(version.clone()));
+}
+
+/// The steps that an upgrade of a stored cluster would take, from the files alone; those that are left
+/// of one that was cut off.
+///
+/// # Errors
+/// When there is no such cluster, or no way.
+pub fn planned_upgrade(store: &Store, name: &ClusterName, to: &KubeVersion) -> Result<Vec<UpgradeStep>, ClusterError> {
+    let file = store.load(name)?.ok_or_else(|| ClusterError::NotFound(name.clone()))?;
+    let spec = file.to_spec().map_err(|problems| ClusterError::Settings { problems })?;
+    let under_way = upgrade_under_way(store, name)?;
+    let nodes = record::nodes(&file, &spec.kubernetes_version, under_way.as_ref());
+    Ok(plan_upgrade(&nodes, to)?)
 }
 
 #[cfg(test)]

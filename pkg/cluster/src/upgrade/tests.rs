@@ -20,12 +20,12 @@ fn walk(nodes: &[UpgradeNode], steps: &[UpgradeStep]) -> Vec<UpgradeNode> {
     let mut safe = false;
     for step in steps {
         match step {
-            UpgradeStep::Snapshot { .. } => safe = true,
+            UpgradeStep::Begin { .. } => safe = true,
             UpgradeStep::Image(version) => image = Some(version.clone()),
             UpgradeStep::Drain(node) => assert!(drained.insert(node.clone())),
             UpgradeStep::Uncordon(node) => assert!(drained.remove(node)),
             UpgradeStep::Apply { node, version } | UpgradeStep::Follow { node, version } => {
-                assert!(safe, "nothing is changed without a snapshot");
+                assert!(safe, "nothing is changed that cannot be undone");
                 assert_eq!(image.as_ref(), Some(version));
                 assert!(nodes.len() == 1 || drained.contains(node), "{node} is not drained");
                 let at = nodes.iter_mut().find(|other| other.name == *node).unwrap();
@@ -82,7 +82,8 @@ fn one_minor_is_one_round_control_planes_first() {
         })
         .collect();
     assert_eq!(order, ["apply dev", "follow dev-m02", "follow dev-m03", "follow dev-m04"]);
-    assert_eq!(steps[0], UpgradeStep::Snapshot { from: version("v1.20.2") });
+    let (from, to) = (version("v1.20.2"), version("v1.21.14"));
+    assert_eq!(steps[..2], [UpgradeStep::Image(to.clone()), UpgradeStep::Begin { from, to }]);
 }
 
 #[test]

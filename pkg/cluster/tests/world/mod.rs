@@ -41,6 +41,7 @@ pub(crate) fn options() -> StartOptions {
         wait_timeout: Duration::from_secs(1),
         keep: false,
         delete_on_failure: false,
+        force: false,
         download_only: false,
         embed_certs: false,
         keep_context: false,
@@ -109,12 +110,30 @@ impl World {
 pub(crate) struct FakeConnect {
     lines: Arc<Mutex<Vec<String>>>,
     failing: Arc<Mutex<Option<&'static str>>>,
+    failing_once: Arc<Mutex<Vec<&'static str>>>,
+    hanging: Arc<Mutex<Vec<&'static str>>>,
     printed: Arc<Mutex<String>>,
 }
 
 impl FakeConnect {
     pub(crate) fn fail(&self, word: &'static str) {
         *self.failing.lock().unwrap() = Some(word);
+    }
+
+    /// Lets the next command with this word fail, once.
+    pub(crate) fn fail_once(&self, word: &'static str) {
+        self.failing_once.lock().unwrap().push(word);
+    }
+
+    /// Lets the next command with this word never end, once: whoever waits for it may be dropped, as if
+    /// it were killed.
+    pub(crate) fn hang_once(&self, word: &'static str) {
+        self.hanging.lock().unwrap().push(word);
+    }
+
+    /// True if that has not come about.
+    pub(crate) fn is_yet_to_hang(&self) -> bool {
+        !self.hanging.lock().unwrap().is_empty()
     }
 
     /// What each command prints from now on.
@@ -134,7 +153,15 @@ impl Connect for FakeConnect {
 impl Runner for FakeConnect {
     async fn output(&self, command: Command) -> Result<Output, RunError> {
         let line = command.to_shell();
-        let fails = self.failing.lock().unwrap().is_some_and(|word| line.contains(word));
+        let taken = |words: &Mutex<Vec<&'static str>>| {
+            let mut words = words.lock().unwrap();
+            let at = words.iter().position(|word| line.contains(word));
+            at.map(|at| words.remove(at)).is_some()
+        };
+        let fails = self.failing.lock().unwrap().is_some_and(|word| line.contains(word)) || taken(&self.failing_once);
+        if taken(&self.hanging) {
+            std::future::pending::<()>().await;
+        }
         self.lines.lock().unwrap().push(line);
         let stdout = self.printed.lock().unwrap().clone().into_bytes();
         Ok(Output { status: i32::from(fails), stdout, stderr: Vec::new() })

@@ -161,6 +161,7 @@ mod tests {
             wait_timeout: std::time::Duration::ZERO,
             keep: false,
             delete_on_failure: false,
+            force: false,
             download_only: false,
             embed_certs: false,
             keep_context: false,

@@ -94,7 +94,7 @@ fn another_driver_or_version_is_an_error() {
     assert!(same.is_ok());
     let given = spec(|spec| spec.kubernetes_version = some("1.20.1"));
     let version = resolve(&name(), Some(created(|_| {})), given, SpecFile::default());
-    assert!(matches!(version, Err(ClusterError::VersionChange { .. })), "{version:?}");
+    assert!(matches!(version, Err(ClusterError::Upgrade(_))), "{version:?}");
 }
 
 #[test]

@@ -29,8 +29,20 @@ const SCHEMA: Schema = Schema {
 };
 
 pub(super) fn configuration(cluster: &ClusterConfig, node: &NodeConfig) -> Result<Value, BootstrapError> {
-    let version = cluster.version();
-    let mut document = json!({
+    let mut document = of_every_node(cluster, node);
+    fit_host(&mut document, cluster.version().minor(), node);
+    insert_unless_empty(&mut document, "featureGates", gates::to_map(gates::of_components(cluster)));
+    for (key, value) in cluster.settings(Component::Kubelet).filter(|(key, _)| !is_flag(key)) {
+        field_path::set(&mut document, &SCHEMA, key, value).map_err(|detail| {
+            let setting = format!("kubelet.{key}={value}");
+            BootstrapError::ExtraConfig { setting, detail }
+        })?;
+    }
+    Ok(document)
+}
+
+fn of_every_node(cluster: &ClusterConfig, node: &NodeConfig) -> Value {
+    json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "authentication": {
@@ -58,11 +70,15 @@ pub(super) fn configuration(cluster: &ClusterConfig, node: &NodeConfig) -> Resul
         "staticPodPath": "/etc/kubernetes/manifests",
         "tlsCertFile": "/etc/kubernetes/pki/kubelet.crt",
         "tlsPrivateKeyFile": "/etc/kubernetes/pki/kubelet.key",
-    });
-    if version.minor() >= 27 {
+    })
+}
+
+/// What depends on the machine and on what its Kubernetes understands.
+fn fit_host(document: &mut Value, minor: u64, node: &NodeConfig) {
+    if minor >= 27 {
         document["containerRuntimeEndpoint"] = CRI_SOCKET.into();
     }
-    if version.minor() >= 35 && node.host.cgroup_version == CgroupVersion::V1 {
+    if minor >= 35 && node.host.cgroup_version == CgroupVersion::V1 {
         // From 1.35 on a kubelet on cgroup v1 refuses to start unless told that this is meant.
         document["failCgroupV1"] = false.into();
     }
@@ -88,14 +104,6 @@ pub(super) fn configuration(cluster: &ClusterConfig, node: &NodeConfig) -> Resul
         // Left out, it would become the same and write to etcd at every turn.
         document["nodeStatusReportFrequency"] = "5m0s".into();
     }
-    insert_unless_empty(&mut document, "featureGates", gates::to_map(gates::of_components(cluster)));
-    for (key, value) in cluster.settings(Component::Kubelet).filter(|(key, _)| !is_flag(key)) {
-        field_path::set(&mut document, &SCHEMA, key, value).map_err(|detail| {
-            let setting = format!("kubelet.{key}={value}");
-            BootstrapError::ExtraConfig { setting, detail }
-        })?;
-    }
-    Ok(document)
 }
 
 /// Flags for what the configuration file cannot say in this version, and those the user set.

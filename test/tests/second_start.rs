@@ -125,7 +125,7 @@ fn changed_settings_are_applied_with_the_data_kept_or_refused_in_words() {
 
     let before = machine(&cluster);
     let _ = start(&cluster, &["--driver", "hyperkit"]).code(81).says("GUEST_DRIVER_MISMATCH");
-    let _ = start(&cluster, &["--kubernetes-version", "v1.20.3"]).code(106).says("K8S_UPGRADE_UNSUPPORTED");
+    let _ = start(&cluster, &["--kubernetes-version", "v1.20.3"]).code(106).says("K8S_VERSION_UNAVAILABLE");
     let _ = start(&cluster, &["--dns-domain", "other.test"]).ok().says("--dns-domain other.test is left out");
     let _ = start(&cluster, &["--static-ip", "192.168.250.9"]).ok().says("--static-ip 192.168.250.9 is left out");
     assert_eq!(machine(&cluster), before);

@@ -70,7 +70,8 @@ fn program(context: &Context, version: &KubeVersion) -> Result<PathBuf, Failure>
     if kept.is_file() {
         return Ok(kept);
     }
-    if let Some(set) = context.artifacts(Artifacts::Auto, None).cached(version)? {
+    // What is there serves, whether it could still be got or not.
+    if let Ok(Some(set)) = context.artifacts(Artifacts::DebianAnyPatch, None).cached(version) {
         // Checking the whole set takes a second, so what was checked is kept apart.
         return Ok(keep(&set.kubectl.path, &kept).map_or(set.kubectl.path, |()| kept));
     }

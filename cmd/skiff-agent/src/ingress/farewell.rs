@@ -15,11 +15,11 @@ use crate::api::{chain, objects::view_of};
 /// What makes this role's pods.
 const OWNER: &str = "skiff-ingress";
 /// A server that takes longer is on its way out itself.
-const ANSWER_TIME: Duration = Duration::from_secs(2);
+const ANSWER_TIME: Duration = Duration::from_secs(5);
 /// How long all of it may take: the pod's time is up soon after.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(25);
 /// How many ingresses are written at a time.
-const AT_A_TIME: usize = 16;
+const AT_A_TIME: usize = 32;
 
 /// A DaemonSet, of which only matters whether it stays.
 #[derive(Clone, Debug, Default, Deserialize)]

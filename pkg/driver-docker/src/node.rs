@@ -352,11 +352,18 @@ fn foreign(labels: &Labels, cluster: &ClusterName) -> Option<String> {
 fn present_node(container: ContainerSummary) -> Option<NodeStatus> {
     let labels = container.labels?;
     let identity = labels::identity(&labels)?;
+    let networks = container.network_settings.and_then(|settings| settings.networks);
+    let cut_off = networks.is_some_and(|networks| !networks.contains_key(identity.cluster.as_str()));
+    let state = match container.state.map_or(MachineState::Broken, listed_state) {
+        // Somebody took it out of its network, and starting it would not bring it back in.
+        MachineState::Running | MachineState::Paused | MachineState::Stopped if cut_off => MachineState::Broken,
+        state => state,
+    };
     Some(NodeStatus {
         cluster: identity.cluster,
         name: identity.name,
         role: identity.role,
-        state: container.state.map_or(MachineState::Broken, listed_state),
+        state,
         address: identity.address,
         image: labels.get(labels::IMAGE).cloned(),
         marks: labels::marks(&labels),

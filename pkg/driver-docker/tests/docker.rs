@@ -10,7 +10,10 @@ use std::{
 
 use bollard::{
     API_DEFAULT_VERSION, Docker,
-    models::{ContainerCreateBody, HostConfig, HostConfigCgroupnsModeEnum, NetworkCreateRequest, VolumeCreateRequest},
+    models::{
+        ContainerCreateBody, HostConfig, HostConfigCgroupnsModeEnum, NetworkCreateRequest, NetworkDisconnectRequest,
+        VolumeCreateRequest,
+    },
     query_parameters::{
         CreateContainerOptionsBuilder, DownloadFromContainerOptionsBuilder, InspectContainerOptions,
         InspectNetworkOptions, RemoveContainerOptionsBuilder, RemoveVolumeOptions, StartContainerOptions,
@@ -114,6 +117,24 @@ async fn a_node_whose_network_was_pruned_starts_at_its_old_address() {
         let mut networks = inspected.network_settings.unwrap().networks.unwrap();
         let endpoint = networks.remove(&spec.network.name).unwrap();
         assert_eq!(endpoint.ip_address, Some(spec.address.to_string()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_node_that_was_taken_out_of_its_network_is_broken() {
+    run(support::subject().await, async |trial: &Trial<DockerDriver>| {
+        let cluster = trial.cluster();
+        let spec = trial.spec(&cluster).await;
+        trial.driver.create(&spec, &Silent).await.unwrap();
+        trial.driver.start(&cluster, &spec.name).await.unwrap();
+        let state = async || trial.driver.list(Some(&cluster)).await.unwrap()[0].state;
+        assert_eq!(state().await, MachineState::Running);
+        let request = NetworkDisconnectRequest { container: spec.name.to_string(), force: Some(true) };
+        engine().disconnect_network(&spec.network.name, request).await.unwrap();
+        assert_eq!(state().await, MachineState::Broken);
+        trial.driver.stop(&cluster, &spec.name).await.unwrap();
+        assert_eq!(state().await, MachineState::Broken, "a start would leave it out");
     })
     .await;
 }

@@ -109,6 +109,7 @@ where
         if action == NodeAction::Replace {
             let why = match state {
                 Some(MachineState::Created) => "was half-made",
+                Some(MachineState::Broken) => "does not work any more",
                 _ if expiring => "has certificates that are not good for now, or not for long",
                 _ => "was made with other settings",
             };

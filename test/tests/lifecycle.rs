@@ -36,6 +36,28 @@ fn pauses(cluster: &Cluster<'_>) {
     answers(cluster);
 }
 
+/// Whoever connects to a cluster that nobody used gets an answer, and pauses by hand stay.
+fn is_paused_when_nobody_uses_it(cluster: &Cluster<'_>) {
+    let frozen = |wanted: &str| {
+        eventually(&format!("a cluster that is {wanted}"), || match state(cluster) {
+            state if state == wanted => Ok(()),
+            state => Err(state),
+        });
+    };
+    let _ =
+        cluster.run("start", &["--auto-pause-interval", "10s"]).ok().says("autoPauseInterval: (default) -> 10s (live)");
+    frozen("paused");
+    let _ = cluster.run("status", &[]).code(2).says("apiserver: Paused");
+    answers(cluster);
+    frozen("running");
+    frozen("paused");
+    // Taken back, it is let go on and nobody is left to pause it.
+    let _ = cluster.run("start", &["--auto-pause-interval", "0"]).ok();
+    let note = cluster.sandbox().home().join("profiles").join(&cluster.name).join("auto-pause");
+    assert!(!note.exists());
+    answers(cluster);
+}
+
 fn is_written_down(cluster: &Cluster<'_>) {
     let file = cluster.sandbox().path().join("cluster.yaml");
     fs::write(&file, cluster.run("get", &["-o", "yaml"]).ok().stdout).expect("a file");
@@ -85,6 +107,7 @@ fn a_cluster_lives_as_it_is_told() {
     let cluster = sandbox.cluster();
     let _ = cluster.run("start", &["--memory", "2g", "--ttl", "1h"]).ok();
     pauses(&cluster);
+    is_paused_when_nobody_uses_it(&cluster);
     is_exported(&cluster);
     is_written_down(&cluster);
     is_stopped_later(&cluster);

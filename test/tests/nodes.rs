@@ -1,6 +1,13 @@
 //! One cluster of three nodes: pods of different nodes, nodes that come, go, stop and are killed.
 
-use std::{path::Path, process::Command};
+use std::{
+    fs,
+    io::{self, Read, Write},
+    net::{TcpListener, TcpStream},
+    path::Path,
+    process::Command,
+    time::Duration,
+};
 
 use skiff_test::{Cluster, Finished, Sandbox, busybox_archive, check_all, eventually};
 
@@ -19,7 +26,12 @@ struct Pod {
 fn nodes_come_and_go_and_their_pods_find_each_other() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
-    let _ = cluster.run("start", &["--nodes", "3", "--memory", "3g", "--node-labels", "tested=yes"]).ok();
+    let (port, folder) = (published_port(), sandbox.path().join("shared"));
+    fs::create_dir(&folder).expect("a folder");
+    fs::write(folder.join("word"), "seen").expect("a file");
+    let (ports, mounts) = (format!("m03:{port}:30080"), format!("m02:{}:/shared:ro", folder.display()));
+    let own = ["--ports", &ports, "--mounts", &mounts, "--node-labels", "tested=yes,m02:disk=fast"];
+    let _ = cluster.run("start", &[&["--nodes", "3", "--memory", "3g"], &own[..]].concat()).ok();
     let archive = busybox_archive(sandbox.path(), IMAGE);
     load(&cluster, &archive);
     cluster.apply(&MANIFESTS.replace("IMAGE", IMAGE));
@@ -33,12 +45,59 @@ fn nodes_come_and_go_and_their_pods_find_each_other() {
             ("host", the_host_has_a_name),
         ],
     );
+    one_node_has_what_is_its_own(&cluster, port);
+    limits_change_while_nodes_go_on(&cluster);
     a_killed_worker_comes_back(&cluster);
     a_node_is_stopped_and_started(&cluster);
     a_node_is_added_and_deleted(&cluster, &archive);
     let _ = cluster.run("stop", &[]).ok();
     let _ = cluster.run("start", &[]).ok();
     pods_of_all_nodes_talk(&cluster, 3);
+}
+
+/// A port below those that the kernel gives to connections: it stays free while the cluster is off.
+fn published_port() -> u16 {
+    let from = 12_000 + u16::try_from(std::process::id() % 6000).expect("a small number");
+    (from..20_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
+}
+
+fn one_node_has_what_is_its_own(cluster: &Cluster<'_>, port: u16) {
+    let on = |short: &str, script: &str| cluster.run("ssh", &["-n", short, "--", script]);
+    assert_eq!(on("m02", "cat /shared/word").ok().text(), "seen");
+    assert_ne!(on("m02", "touch /shared/other").code, 0, "it may only be read");
+    assert_ne!(on("m03", "ls /shared").code, 0, "it is not for others");
+    let labelled = cluster.kubectl(&["get", "nodes", "-l", "disk=fast", "-o", "name"]).ok();
+    assert_eq!(labelled.text(), format!("node/{}", node(cluster, "m02")));
+    let bindings = Finished::of(Command::new("docker").args(["port", &node(cluster, "m03"), "30080/tcp"])).ok();
+    assert_eq!(bindings.text(), format!("127.0.0.1:{port}"));
+    let fetched = eventually("an answer at the published port", || fetch(port).map_err(|error| error.to_string()));
+    assert!(fetched.contains("web-"), "{fetched}");
+}
+
+/// What a server of a pod answers at a port of this host.
+fn fetch(port: u16) -> io::Result<String> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port))?;
+    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+    stream.write_all(b"GET /name HTTP/1.0\r\n\r\n")?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text)?;
+    if text.starts_with("HTTP/1.") && text.contains(" 200 ") { Ok(text) } else { Err(io::Error::other(text)) }
+}
+
+fn limits_change_while_nodes_go_on(cluster: &Cluster<'_>) {
+    let names = [cluster.name.clone(), node(cluster, "m02"), node(cluster, "m03")];
+    let since = || {
+        let format = ["inspect", "--format", "{{.State.StartedAt}}"];
+        Finished::of(Command::new("docker").args(format).args(&names)).ok().stdout
+    };
+    let before = since();
+    let _ = cluster.run("start", &["--memory", "2500m"]).ok().says("memory: 3g -> 2500m (live)");
+    assert_eq!(since(), before);
+    eventually("kubelets that tell of the new limit", || {
+        let format = "jsonpath={.items[*].status.allocatable.memory}";
+        let told = cluster.kubectl(&["get", "nodes", "-o", format]).ok();
+        if told.text() == "2500Mi 2500Mi 2500Mi" { Ok(()) } else { Err(told.text().to_owned()) }
+    });
 }
 
 fn load(cluster: &Cluster<'_>, archive: &Path) {

@@ -34,7 +34,7 @@ pub(crate) struct Context {
 impl Context {
     /// The files under the skiff home, which is made if it is absent.
     pub(crate) fn store(&self) -> Result<Store, Failure> {
-        Ok(Store::open(&self.environment.home)?)
+        Ok(Store::open(&self.environment.home)?.sharing(common_folder()))
     }
 
     /// The renderer, with a cluster's log of events before it.
@@ -59,6 +59,12 @@ impl Context {
         }
         Ok(store.write_file(&self.cluster, file, text.as_bytes())?)
     }
+}
+
+/// Where the homes of this user know of each other. Not `TMPDIR`'s: that is another one for each of those
+/// who want to be by themselves, and they share the host all the same.
+fn common_folder() -> PathBuf {
+    PathBuf::from(format!("/tmp/skiff-{}", rustix::process::getuid().as_raw()))
 }
 
 /// Writes a command's answer to standard output.

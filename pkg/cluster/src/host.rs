@@ -101,7 +101,10 @@ impl<D, C, K> Host<D, C, K> {
 
     /// Ports of the host that clusters have been given, running or not.
     pub(crate) fn reserved_ports(&self) -> Result<BTreeSet<u16>, ClusterError> {
-        let files = self.readable_profiles()?;
+        let mut files = self.readable_profiles()?;
+        // A home that cannot be read gives no ports away either.
+        let theirs = self.store.neighbours().into_iter().flat_map(|home| home.list().unwrap_or_default());
+        files.extend(theirs.filter_map(|entry| entry.cluster.ok()));
         let nodes = files.iter().flat_map(|file| &file.status.nodes);
         Ok(nodes.flat_map(|node| [Some(node.ssh_port), node.apiserver_port]).flatten().collect())
     }

@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// How long a node that runs may take to let skiff in.
-const SSH_PATIENCE: Duration = Duration::from_secs(10);
+const SSH_PATIENCE: Duration = Duration::from_secs(30);
 
 /// How to let a node go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

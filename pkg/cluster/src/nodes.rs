@@ -9,10 +9,11 @@ use skiff_store::Store;
 
 use crate::{ClusterError, Host, host::driver_error, identity};
 
-/// How long a machine that was just started may take until its sshd answers.
-pub(crate) const BOOT_PATIENCE: Duration = Duration::from_secs(90);
+/// How long a machine that was just started may take until its sshd answers, however slow the host. One
+/// that ends meanwhile is noticed.
+pub(crate) const BOOT_PATIENCE: Duration = Duration::from_mins(4);
 /// How long a node that runs may take to answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Where a node's sshd answers and what opens it.
 pub(crate) fn ssh_target(store: &Store, cluster: &ClusterName, address: SocketAddr, host_key: String) -> SshTarget {

@@ -29,7 +29,7 @@ pub(crate) const ALL: &str = "*";
 /// Where the control plane lives.
 const SYSTEM: &str = "kube-system";
 /// How long a node that runs may take to let skiff in.
-const SSH_PATIENCE: Duration = Duration::from_secs(10);
+const SSH_PATIENCE: Duration = Duration::from_secs(30);
 /// How long an API server that was thawed may take to answer. It was in the middle of its work, so
 /// more than a moment means trouble that `status` will tell.
 const API_PATIENCE: Duration = Duration::from_secs(5);

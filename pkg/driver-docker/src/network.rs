@@ -22,6 +22,9 @@ use crate::{
 /// administrator puts it.
 const MTU: &str = "com.docker.network.driver.mtu";
 
+/// How many subnets that are taken are told with their owners.
+const TOLD: usize = 20;
+
 impl DockerDriver {
     pub(crate) async fn make_network(&self, request: &NetworkRequest) -> Result<NodeNetwork, Error> {
         let networks = self.networks().await?;
@@ -69,7 +72,9 @@ impl DockerDriver {
             }
         }
         let owner = |subnet| subnet::owner(subnet, taken).map_or_else(|| "docker".to_owned(), ToString::to_string);
-        let tried = subnet::candidates().map(|subnet| format!("{subnet} has {}", owner(subnet))).collect();
+        let mut tried: Vec<String> =
+            subnet::candidates().take(TOLD).map(|subnet| format!("{subnet} has {}", owner(subnet))).collect();
+        tried.push(format!("and {} more", subnet::candidates().count() - tried.len()));
         Err(Error::NoFreeSubnet { tried })
     }
 

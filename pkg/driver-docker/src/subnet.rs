@@ -4,8 +4,10 @@ use std::{fmt, net::Ipv4Addr};
 
 use ipnet::Ipv4Net;
 
-/// How many subnets are tried before giving up.
-const TRIES: u8 = 20;
+/// How many of minikube's subnets there are.
+const USUAL: u8 = 20;
+/// How many of each private block are tried when those are taken.
+const FURTHER: u8 = 100;
 
 /// Addresses that somebody has already.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,9 +39,13 @@ impl fmt::Display for Owner {
     }
 }
 
-/// The subnets to try, in minikube's order, so that both tools look alike in a routing table.
+/// The subnets to try: first minikube's, in its order, so that both tools look alike in a routing table;
+/// then parts of the other private blocks that neither Docker nor a cluster's own networks begin with.
 pub(crate) fn candidates() -> impl Iterator<Item = Ipv4Net> {
-    (0..TRIES).map(|n| Ipv4Net::new_assert(Ipv4Addr::new(192, 168, 49 + 9 * n, 0), 24))
+    let usual = (0..USUAL).map(|n| Ipv4Addr::new(192, 168, 49 + 9 * n, 0));
+    let further =
+        [(172, 30), (10, 20)].into_iter().flat_map(|(a, b)| (0..FURTHER).map(move |n| Ipv4Addr::new(a, b, n, 0)));
+    usual.chain(further).map(|address| Ipv4Net::new_assert(address, 24))
 }
 
 /// Who has part of the subnet.
@@ -119,13 +125,16 @@ mod tests {
         assert_eq!(first_free(&[taken("192.168.48.0/20")]).as_deref(), Some("192.168.67.0/24"));
         assert_eq!(first_free(&[taken("192.168.49.200/32")]).as_deref(), Some("192.168.58.0/24"));
         assert_eq!(first_free(&[taken("172.17.0.0/16")]).as_deref(), Some("192.168.49.0/24"));
-        assert_eq!(first_free(&[taken("192.168.0.0/16")]), None);
+        assert_eq!(first_free(&[taken("192.168.0.0/16")]).as_deref(), Some("172.30.0.0/24"));
+        let most = [taken("192.168.0.0/16"), taken("172.16.0.0/12")];
+        assert_eq!(first_free(&most).as_deref(), Some("10.20.0.0/24"));
+        assert_eq!(first_free(&[&most[..], &[taken("10.0.0.0/8")]].concat()), None);
     }
 
     #[test]
-    fn twenty_subnets_are_tried() {
-        assert_eq!(candidates().count(), 20);
-        assert_eq!(candidates().last().unwrap().to_string(), "192.168.220.0/24");
+    fn hundreds_of_subnets_are_tried_minikubes_first() {
+        assert_eq!(candidates().nth(19).unwrap().to_string(), "192.168.220.0/24");
+        assert_eq!(candidates().count(), 220);
     }
 
     #[test]

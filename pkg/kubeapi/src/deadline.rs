@@ -1,35 +1,62 @@
 //! Patience: when to stop trying, and how long to rest between two tries.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
 
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::Trouble;
 
-/// The moment when patience is over.
-#[derive(Debug, Clone, Copy)]
+/// The moment when patience is over. It moves on while there is progress.
+#[derive(Debug)]
 pub(crate) struct Deadline {
     begin: Instant,
-    end: Instant,
+    patience: Duration,
+    /// Milliseconds after the beginning.
+    end: AtomicU64,
+}
+
+/// Longer than anybody waits, and still within the clock's range.
+const YEAR: Duration = Duration::from_hours(24 * 365);
+/// How many times as long as it was meant to a wait may take at most.
+const MOST: u32 = 3;
+/// Which part of the patience is left after progress at least.
+const AFTER_PROGRESS: u32 = 3;
+
+/// When a wait is over that saw progress `now`, and would have been over at `end`: all counted from its
+/// beginning.
+fn stretched(patience: Duration, end: Duration, now: Duration) -> Duration {
+    let most = patience.saturating_mul(MOST);
+    end.max(now.saturating_add(patience / AFTER_PROGRESS).min(most))
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Deadline {
     /// `patience` from now.
     pub(crate) fn after(patience: Duration) -> Self {
-        let begin = Instant::now();
-        // A patience beyond the clock's range is as good as a year.
-        let end = begin.checked_add(patience).unwrap_or(begin + Duration::from_hours(24 * 365));
-        Self { begin, end }
+        let patience = patience.min(YEAR);
+        Self { begin: Instant::now(), patience, end: AtomicU64::new(millis(patience)) }
     }
 
-    /// The whole patience.
+    /// The whole patience, with what progress added to it.
     pub(crate) fn patience(&self) -> Duration {
-        self.end - self.begin
+        Duration::from_millis(self.end.load(Ordering::Relaxed))
     }
 
     /// What is left of it.
     pub(crate) fn left(&self) -> Duration {
-        self.end.saturating_duration_since(Instant::now())
+        self.patience().saturating_sub(self.begin.elapsed())
+    }
+
+    /// Notes that something got further.
+    pub(crate) fn progress(&self) {
+        let end = stretched(self.patience, self.patience(), self.begin.elapsed());
+        self.end.fetch_max(millis(end), Ordering::Relaxed);
     }
 
     /// True when nothing is left.
@@ -43,7 +70,7 @@ impl Deadline {
         limit: Duration,
         future: impl Future<Output = Result<T, Trouble>>,
     ) -> Result<T, Trouble> {
-        let end = self.end.min(Instant::now() + limit);
+        let end = Instant::now() + self.left().min(limit);
         timeout_at(end, future).await.unwrap_or_else(|_| Err(Trouble::slow()))
     }
 
@@ -94,6 +121,17 @@ mod tests {
         assert_eq!(all[19], Duration::from_millis(200));
         rests.reset();
         assert_eq!(rests.next(), Duration::from_millis(20));
+    }
+
+    #[test]
+    fn progress_stretches_a_deadline_up_to_an_end() {
+        let seconds = Duration::from_secs;
+        let (patience, end) = (seconds(90), seconds(90));
+        assert_eq!(stretched(patience, end, seconds(10)), end, "early progress changes nothing");
+        assert_eq!(stretched(patience, end, seconds(80)), seconds(110));
+        assert_eq!(stretched(patience, seconds(110), seconds(79)), seconds(110), "never back");
+        assert_eq!(stretched(patience, seconds(265), seconds(260)), seconds(270), "three times at most");
+        assert_eq!(stretched(Duration::ZERO, Duration::ZERO, seconds(1)), Duration::ZERO);
     }
 
     #[test]

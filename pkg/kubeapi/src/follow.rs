@@ -8,12 +8,13 @@ use kube::core::{
     Request, WatchEvent,
     params::{ListParams, WatchParams},
 };
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tokio::time::timeout;
 
 use crate::{
     Client, Trouble,
     deadline::{Deadline, Rests},
+    progress::Progress,
 };
 
 /// A server that takes longer to list a few objects is asked anew.
@@ -25,8 +26,11 @@ const LONGEST_WATCH: u64 = 290;
 pub(crate) type Objects<K> = BTreeMap<String, K>;
 
 /// What objects can be told apart by.
-pub(crate) trait Object: Metadata<Ty = ObjectMeta> + DeserializeOwned + Clone + Send + 'static {}
-impl<K: Metadata<Ty = ObjectMeta> + DeserializeOwned + Clone + Send + 'static> Object for K {}
+pub(crate) trait Object:
+    Metadata<Ty = ObjectMeta> + DeserializeOwned + Serialize + Clone + Send + 'static
+{
+}
+impl<K: Metadata<Ty = ObjectMeta> + DeserializeOwned + Serialize + Clone + Send + 'static> Object for K {}
 
 /// Which objects to look at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +110,13 @@ impl Client {
     ) -> Result<T, Unmet<K>> {
         let mut last = Unmet { objects: Objects::new(), trouble: None };
         let mut rests = Rests::new();
+        let mut progress = Progress::default();
+        let mut judge = |objects: &Objects<K>| {
+            if further(&mut progress, objects) {
+                deadline.progress();
+            }
+            judge(objects)
+        };
         loop {
             match deadline.limit(ONE_LIST, self.list_at(&collection)).await {
                 Ok((objects, version)) => {
@@ -209,6 +220,14 @@ impl Client {
             }
         }
     }
+}
+
+/// True if any of the objects shows something for the first time.
+fn further<K: Object>(progress: &mut Progress, objects: &Objects<K>) -> bool {
+    // What cannot be written down is no progress.
+    let new =
+        |(name, object): (&String, &K)| serde_json::to_value(object).is_ok_and(|object| progress.note(name, &object));
+    objects.iter().map(new).fold(false, |any, new| any || new)
 }
 
 /// `namespace/name`, or the name of an object without a namespace.

@@ -16,6 +16,7 @@ pub mod kubeconfig;
 mod manifest;
 mod node;
 mod objects;
+mod progress;
 mod ready;
 mod services;
 mod talk;

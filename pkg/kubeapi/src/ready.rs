@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Cause, Client, KubeError, Trouble, deadline::Deadline};
+use crate::{Cause, Client, KubeError, Trouble, deadline::Deadline, progress::Progress};
 
 /// Asking is cheap while nothing listens, and every millisecond here is one of the whole start.
 const STEP: Duration = Duration::from_millis(25);
@@ -30,20 +30,24 @@ impl Client {
     /// # Errors
     /// The last answer when `patience` is over. Certificates that do not match end the wait at once.
     pub async fn wait_ready(&self, patience: Duration) -> Result<(), KubeError> {
-        let deadline = Deadline::after(patience);
+        let (deadline, mut progress) = (Deadline::after(patience), Progress::default());
         loop {
             let trouble = match deadline.limit(ONE_ANSWER, self.get_text(READYZ)).await {
                 Ok(_) => return Ok(()),
                 Err(trouble @ Trouble::Untrusted { .. }) => return Err(self.unavailable(trouble)),
                 Err(trouble) => trouble,
             };
+            // It gets further check by check.
+            if failing_checks(&trouble).is_some_and(|failing| progress.sign(&format!("{failing:?}"))) {
+                deadline.progress();
+            }
             if deadline.left() <= STEP {
                 let cause = match failing_checks(&trouble) {
                     Some(failing) => Cause::ChecksFail { failing },
                     None => Cause::Api(trouble),
                 };
                 let what = format!("readiness of the API server at {}", self.server());
-                return Err(KubeError::not_in_time(what, patience, Some(cause)));
+                return Err(KubeError::not_in_time(what, deadline.patience(), Some(cause)));
             }
             deadline.rest(STEP).await;
         }

@@ -15,6 +15,7 @@
 mod atomic;
 mod error;
 mod lock;
+mod neighbours;
 mod process;
 mod profile;
 mod settings;

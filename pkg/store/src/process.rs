@@ -119,11 +119,13 @@ pub(crate) fn exists(pid: u32) -> bool {
 }
 
 /// When a process started, in the kernel's ticks: with the number, its identity. Absent where there
-/// is no /proc.
+/// is no /proc, and for one that has ended and that nobody has buried: it does nothing any more.
 pub(crate) fn start_time(pid: u32) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The program's name is in parentheses and may hold anything; field 22 counts from before it.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+    // The program's name is in parentheses and may hold anything; fields 3 and 22 count from before it.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let alive = !matches!(fields.next()?, "Z" | "X");
+    fields.nth(18)?.parse().ok().filter(|_| alive)
 }
 
 #[cfg(test)]
@@ -141,6 +143,20 @@ mod tests {
         let me = std::process::id();
         assert_eq!(start_time(me), start_time(me));
         assert_eq!(start_time(u32::MAX), None);
+    }
+
+    #[test]
+    fn one_that_ended_is_not_alive_though_nobody_has_buried_it() {
+        let mut child = std::process::Command::new("cat").stdin(std::process::Stdio::piped()).spawn().unwrap();
+        let process = Process::of(child.id()).unwrap();
+        assert_eq!(process.is_alive(), Some(true));
+        drop(child.stdin.take());
+        // Its end of the pipe is closed when it ends; it stays unburied until `wait`.
+        while process.is_alive() == Some(true) {
+            std::thread::yield_now();
+        }
+        assert!(exists(child.id()));
+        child.wait().unwrap();
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::{
 
 use skiff_config::ClusterName;
 
-use crate::{Lock, Owner, Settings, StoreError, atomic};
+use crate::{Lock, Owner, Settings, StoreError, atomic, neighbours};
 
 /// The setting that names the active profile.
 const ACTIVE: &str = "profile";
@@ -17,6 +17,8 @@ const ACTIVE: &str = "profile";
 #[derive(Debug, Clone)]
 pub struct Store {
     home: PathBuf,
+    /// What all homes of this user on this host have in common.
+    common: Option<PathBuf>,
 }
 
 impl Store {
@@ -26,7 +28,7 @@ impl Store {
     /// # Errors
     /// When a folder cannot be made.
     pub fn open(home: impl Into<PathBuf>) -> Result<Self, StoreError> {
-        let store = Self { home: home.into() };
+        let store = Self { home: home.into(), common: None };
         for folder in [store.config_dir(), store.profiles_dir(), store.cache_dir(), store.logs_dir(), store.locks_dir()]
         {
             atomic::make_folder(&folder)?;
@@ -35,6 +37,27 @@ impl Store {
             atomic::clean(&folder);
         }
         Ok(store)
+    }
+
+    /// The same home, sharing the host with all that name this folder: ports are given to one of them
+    /// only, and they queue together. A folder that is not this user's alone is not used.
+    #[must_use]
+    pub fn sharing(self, common: PathBuf) -> Self {
+        let common = Some(common).filter(|folder| neighbours::join(folder, &self.home));
+        Self { common, ..self }
+    }
+
+    /// The other homes that share the host, so far as they are still there.
+    #[must_use]
+    pub fn neighbours(&self) -> Vec<Self> {
+        let homes = self.common.as_deref().map(neighbours::homes).unwrap_or_default();
+        let others = homes.into_iter().filter(|home| *home != self.home && home.join("profiles").is_dir());
+        others.map(|home| Self { home, common: None }).collect()
+    }
+
+    /// Where locks are that all homes share.
+    fn common_dir(&self) -> PathBuf {
+        self.common.clone().unwrap_or_else(|| self.locks_dir())
     }
 
     /// The folder all this is in.
@@ -85,7 +108,7 @@ impl Store {
     /// When the lock's file cannot be used.
     pub async fn allocate(&self, command: &str) -> Result<Lock, StoreError> {
         // Held for milliseconds: nobody needs to know for whom.
-        Lock::take(self.locks_dir().join("allocation"), command, |_| {}).await
+        Lock::take(self.common_dir().join("allocation"), command, |_| {}).await
     }
 
     /// Takes one of `places` places for something of which this host carries only so much at once,
@@ -95,7 +118,7 @@ impl Store {
     /// # Errors
     /// When a lock's file cannot be used.
     pub async fn place(&self, places: u32, command: &str, on_wait: impl Fn(&[Owner])) -> Result<Lock, StoreError> {
-        let paths: Vec<PathBuf> = (0..places.max(1)).map(|at| self.locks_dir().join(format!("place-{at}"))).collect();
+        let paths: Vec<PathBuf> = (0..places.max(1)).map(|at| self.common_dir().join(format!("place-{at}"))).collect();
         Lock::take_any(&paths, command, on_wait).await
     }
 

@@ -50,8 +50,9 @@ const KUBE_PROXY: &str = "addon kube-proxy";
 /// Where etcd's phase is told with whom it begins. Gone at the next start of the node, as it should be.
 const ETCD_CONFIG: &str = "/run/skiff-etcd.yaml";
 
-/// How long one phase may take on a slow host: some restart the kubelet or wait for the node.
-const PHASE_TIMEOUT: Duration = Duration::from_mins(4);
+/// How long one phase may take, however slow the host: some restart the kubelet or wait for the node. What
+/// can be told to have failed ends a phase at once, so that only what hangs takes so long.
+const PHASE_TIMEOUT: Duration = Duration::from_mins(12);
 
 /// Writes the manifests of etcd and API server and starts the kubelet. Returns what kubeadm printed.
 ///

@@ -110,7 +110,7 @@ impl Fleet {
             Some(member) => member.runs.get().copied(),
             None => self.members.iter().filter_map(|member| member.runs.get().copied()).max(),
         };
-        self.patience.saturating_sub(since.map_or(Duration::ZERO, |since| since.elapsed()))
+        left(self.patience, since.map_or(Duration::ZERO, |since| since.elapsed()))
     }
 
     /// Notes that the nodes now are what was planned.
@@ -122,6 +122,12 @@ impl Fleet {
             }
         }
     }
+}
+
+/// What is left of a patience. Whoever comes to another thing to wait for has got somewhere, so that it
+/// is never nothing.
+fn left(patience: Duration, elapsed: Duration) -> Duration {
+    patience.saturating_sub(elapsed).max(patience / 4)
 }
 
 /// What several wait for and one opens.
@@ -139,5 +145,19 @@ impl Gate {
     pub(super) async fn opened(&self) {
         // Its other end lives as long as this one.
         let _ = self.0.subscribe().wait_for(|open| *open).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_gets_somewhere_has_some_patience_left() {
+        let minutes = Duration::from_mins;
+        assert_eq!(left(minutes(6), minutes(1)), minutes(5));
+        assert_eq!(left(minutes(8), minutes(7)), minutes(2));
+        assert_eq!(left(minutes(8), minutes(30)), minutes(2));
+        assert_eq!(left(Duration::ZERO, minutes(1)), Duration::ZERO);
     }
 }

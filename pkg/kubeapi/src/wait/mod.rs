@@ -146,7 +146,7 @@ impl Client {
                 self.said::<CustomResourceDefinition>(kind, &what, met::kind_is_served, &deadline).await
             }
         };
-        met.map_err(|cause| KubeError::not_in_time(condition.to_string(), patience, cause))
+        met.map_err(|cause| KubeError::not_in_time(condition.to_string(), deadline.patience(), cause))
     }
 
     async fn node_ready(&self, name: &str, since: Since, deadline: &Deadline) -> Result<(), Option<Cause>> {

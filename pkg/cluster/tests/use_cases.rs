@@ -3,6 +3,8 @@
 #[expect(dead_code, reason = "the world has more than these tests look at")]
 mod world;
 
+use std::time::Duration;
+
 use skiff_cluster::{
     Before, ClusterError, ComponentState, KubeconfigState, Outcome, delete, preview, start, status, stop, undo_start,
     update_context,
@@ -441,18 +443,35 @@ async fn a_preview_tells_what_a_start_would_change_and_changes_nothing() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_start_gives_up_when_a_machine_it_waits_for_ends() {
-    let world = World::new();
-    start(&world.host, &world.images, request()).await.unwrap();
-    *world.host.api.silent.lock().unwrap() = true;
-    let killed = async {
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
-        world.host.driver.stop(&name(), &name().node(0)).await.unwrap();
-        std::future::pending().await
-    };
-    let error = tokio::select! {
-        ended = start(&world.host, &world.images, request()) => ended.unwrap_err(),
-        () = killed => unreachable!(),
-    };
-    assert!(matches!(&error, ClusterError::NodeEnded { node, .. } if *node == name().node(0)), "{error:?}");
+async fn a_start_begins_again_when_a_machine_it_waits_for_ends_but_only_once() {
+    for ends in [1, 2] {
+        let world = World::new();
+        start(&world.host, &world.images, request()).await.unwrap();
+        *world.host.api.silent.lock().unwrap() = true;
+        let somebody = async {
+            for end in 1..=ends {
+                while !runs(&world).await {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                // Nothing is in the way of what comes after the last time.
+                *world.host.api.silent.lock().unwrap() = end < ends;
+                world.host.driver.stop(&name(), &name().node(0)).await.unwrap();
+            }
+            std::future::pending().await
+        };
+        let ended = tokio::select! {
+            ended = start(&world.host, &world.images, request()) => ended,
+            () = somebody => unreachable!(),
+        };
+        match (ends, ended) {
+            (1, Ok(report)) => assert_eq!(report.outcome, Outcome::Restarted),
+            (2, Err(ClusterError::NodeEnded { node, .. })) => assert_eq!(node, name().node(0)),
+            (_, other) => panic!("after {ends}: {other:?}"),
+        }
+    }
+}
+
+async fn runs(world: &World) -> bool {
+    world.host.driver.list(None).await.unwrap().iter().any(|node| node.state == MachineState::Running)
 }

@@ -182,7 +182,14 @@ where
     I: ImageSource,
 {
     async fn bring_up(&self, mut wanted: Wanted) -> Result<StartReport, ClusterError> {
-        let (outcome, context) = Box::pin(self.make_usable(&mut wanted)).await?;
+        let (outcome, context) = match Box::pin(self.make_usable(&mut wanted)).await {
+            // A stop that was killed may go on in the driver, and end what ran when this start looked.
+            Err(ClusterError::NodeEnded { node, .. }) => {
+                self.host.reporter.warn(&format!("Node {node} ended while it was waited for; it is started again"));
+                Box::pin(self.make_usable(&mut wanted)).await?
+            }
+            made => made?,
+        };
         self.host.reporter.step(Step::Done, &done_line(outcome, &wanted));
         Ok(self.report(outcome, &wanted, Some(context)))
     }

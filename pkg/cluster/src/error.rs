@@ -294,13 +294,7 @@ impl Diagnose for ClusterError {
                 Reason::new("MK_ADDON_REQUIRED", ExitCode::PROGRAM_CONFLICT, advice)
             }
             Self::Bootstrap(error) => error.reason(),
-            Self::NodeEnded { cluster, .. } => Reason::new(
-                "GUEST_NODE_ENDED",
-                ExitCode::GUEST_NOT_RUNNING,
-                format!(
-                    "Somebody stopped it, or this host has too little memory; `skiff start -p {cluster}` starts it."
-                ),
-            ),
+            Self::NodeEnded { cluster, .. } => node_ended(cluster),
             Self::NotUsable { .. } => Reason::new(
                 "GUEST_START",
                 ExitCode::GUEST_ERROR,
@@ -309,6 +303,14 @@ impl Diagnose for ClusterError {
             Self::Undo { first, .. } => first.reason(),
         }
     }
+}
+
+fn node_ended(cluster: &ClusterName) -> Reason {
+    Reason::new(
+        "GUEST_NODE_ENDED",
+        ExitCode::GUEST_NOT_RUNNING,
+        format!("Somebody stopped it, or this host has too little memory; `skiff start -p {cluster}` starts it."),
+    )
 }
 
 /// Something on the command line that cannot be.

@@ -14,8 +14,10 @@ use crate::host_key::HostKey;
 
 /// Pause between two tries. A node that boots answers within tens of milliseconds of being able to.
 const PAUSE: Duration = Duration::from_millis(25);
-/// How long one try waits for the connection, and then for the server's first byte. A port forwarder
-/// may accept long before the node can be reached, so waiting for longer means missing the moment.
+/// How long the first try waits for the connection, and then for the server's first byte. A port forwarder
+/// may accept long before the node can be reached, so waiting for longer means missing the moment. After a try in
+/// vain the next one waits twice as long, as long as [`HANDSHAKE`] at last: where a machine is emulated on a busy
+/// host, its server takes seconds for its first byte.
 const FIRST_BYTE: Duration = Duration::from_secs(1);
 /// How long one try may take from the server's first byte on; emulated machines are slow.
 const HANDSHAKE: Duration = Duration::from_secs(15);
@@ -68,9 +70,11 @@ impl Login {
     /// Opens a session, trying again until `patience` is over or nobody is `wanted` any more.
     pub(crate) fn open(&self, patience: Duration, wanted: impl Fn() -> bool) -> Result<Connection, RunError> {
         let start = Instant::now();
+        let mut first_byte = FIRST_BYTE;
         loop {
             let left = patience.saturating_sub(start.elapsed()).max(Duration::from_millis(1));
-            let last = match self.attempt(left) {
+            let begun = Instant::now();
+            let last = match self.attempt(left, first_byte) {
                 Ok(connection) => {
                     tracing::debug!(address = %self.target.address, elapsed = ?start.elapsed(), "ssh session open");
                     return Ok(connection);
@@ -84,12 +88,15 @@ impl Login {
                 let detail = format!("{last} (tried for {:.1} s)", start.elapsed().as_secs_f32());
                 return Err(connection_error(&self.target, detail));
             }
+            if begun.elapsed() >= first_byte {
+                first_byte = (first_byte * 2).min(HANDSHAKE);
+            }
             thread::sleep(PAUSE);
         }
     }
 
-    fn attempt(&self, left: Duration) -> Result<Connection, Refusal> {
-        let socket = reach(self.target.address, left)?;
+    fn attempt(&self, left: Duration, first_byte: Duration) -> Result<Connection, Refusal> {
+        let socket = reach(self.target.address, first_byte.min(left))?;
         let mut session = Session::new().map_err(not_yet)?;
         let limit = HANDSHAKE.min(left).as_millis();
         session.set_timeout(u32::try_from(limit).unwrap_or(u32::MAX).max(1));
@@ -125,9 +132,8 @@ impl Login {
 
 /// Connects and waits for the server to say something, which tells a server from a port forwarder
 /// that has nothing behind it yet.
-fn reach(address: SocketAddr, left: Duration) -> Result<TcpStream, Refusal> {
+fn reach(address: SocketAddr, limit: Duration) -> Result<TcpStream, Refusal> {
     let refuse = |error: io::Error| Refusal::NotYet(error.to_string());
-    let limit = FIRST_BYTE.min(left);
     let stream = TcpStream::connect_timeout(&address, limit).map_err(refuse)?;
     stream.set_nodelay(true).map_err(refuse)?;
     stream.set_read_timeout(Some(limit)).map_err(refuse)?;

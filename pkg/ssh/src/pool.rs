@@ -18,8 +18,9 @@ use crate::{
 
 /// Sessions a node gets at most. More commands than that wait for their turn.
 const MOST: usize = 3;
-/// How long a session that broke, or one more session, may take to open.
-const RECONNECT: Duration = Duration::from_secs(10);
+/// How long a session that broke, or one more session, may take to open. The node was there a moment ago:
+/// only a machine that is emulated, and busy, takes more than a moment.
+const RECONNECT: Duration = Duration::from_mins(1);
 
 /// The queue of one node.
 #[derive(Debug)]

@@ -14,8 +14,9 @@ const ADDONS: [&str; 3] = [
     include_str!("../../../addons/metrics-server/metrics-server.yaml"),
     include_str!("../../../addons/registry/registry.yaml"),
 ];
-/// What addons may be told.
-const SETTINGS: [(&str, &str); 4] = [
+/// What addons may be told, and other images of theirs.
+const SETTINGS: [(&str, &str); 5] = [
+    ("{{image.registry}}", "registry.test/registry:2"),
     ("{{value.port}}", "53"),
     ("{{value.address}}", "192.0.2.1"),
     ("{{value.domains}}", "test,*.example.com"),

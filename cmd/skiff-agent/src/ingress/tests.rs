@@ -4,6 +4,7 @@ mod backend;
 mod behaviour;
 mod endings;
 mod guards;
+mod mirror;
 mod streams;
 mod support;
 mod tls;

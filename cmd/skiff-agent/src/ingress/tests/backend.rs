@@ -36,6 +36,8 @@ pub(super) struct Backend {
     pub(super) address: SocketAddr,
     pub(super) requests: Arc<AtomicUsize>,
     pub(super) connections: Arc<AtomicUsize>,
+    /// What it told of the last request.
+    told: watch::Sender<String>,
     stop: watch::Sender<bool>,
     task: JoinHandle<()>,
 }
@@ -46,10 +48,16 @@ impl Backend {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let address = listener.local_addr().unwrap();
         let (requests, connections) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
-        let stop = watch::Sender::new(false);
-        let told = stop.subscribe();
-        let task = tokio::spawn(serve(listener, name, Arc::clone(&requests), Arc::clone(&connections), told));
-        Self { address, requests, connections, stop, task }
+        let (stop, told) = (watch::Sender::new(false), watch::Sender::new(String::new()));
+        let counts = (Arc::clone(&requests), Arc::clone(&connections));
+        let task = tokio::spawn(serve(listener, name, counts, told.clone(), stop.subscribe()));
+        Self { address, requests, connections, told, stop, task }
+    }
+
+    /// Waits for a request that it tells something of, and gives that.
+    pub(super) async fn heard(&self) -> String {
+        let mut told = self.told.subscribe();
+        told.wait_for(|text| !text.is_empty()).await.unwrap().clone()
     }
 
     /// How many requests came.
@@ -67,8 +75,8 @@ impl Backend {
 async fn serve(
     listener: TcpListener,
     name: &'static str,
-    requests: Arc<AtomicUsize>,
-    connections: Arc<AtomicUsize>,
+    (requests, connections): (Arc<AtomicUsize>, Arc<AtomicUsize>),
+    heard: watch::Sender<String>,
     mut told: watch::Receiver<bool>,
 ) {
     let (alive, mut gone) = mpsc::channel::<Infallible>(1);
@@ -78,11 +86,12 @@ async fn serve(
             _ = told.changed() => break,
         };
         connections.fetch_add(1, Ordering::SeqCst);
-        let (requests, mut told, alive) = (Arc::clone(&requests), told.clone(), alive.clone());
+        let (requests, heard, mut told, alive) = (Arc::clone(&requests), heard.clone(), told.clone(), alive.clone());
         tokio::spawn(async move {
             let service = service_fn(move |request| {
                 requests.fetch_add(1, Ordering::SeqCst);
-                async move { Ok::<_, Infallible>(answer(name, request).await) }
+                let heard = heard.clone();
+                async move { Ok::<_, Infallible>(answer(name, request, &heard).await) }
             });
             let builder = auto::Builder::new(TokioExecutor::new());
             let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service);
@@ -102,11 +111,11 @@ async fn serve(
     let _ = gone.recv().await;
 }
 
-async fn answer(name: &str, request: Request<Incoming>) -> Response<Body> {
+async fn answer(name: &str, request: Request<Incoming>, heard: &watch::Sender<String>) -> Response<Body> {
     match request.uri().path() {
         "/slow" => {
             tokio::time::sleep(Duration::from_millis(700)).await;
-            tell(name, request).await
+            tell(name, request, heard).await
         }
         "/silent" => {
             std::future::pending::<()>().await;
@@ -120,7 +129,7 @@ async fn answer(name: &str, request: Request<Incoming>) -> Response<Body> {
         "/echo" => echo(request),
         "/grpc" => grpc(request).await,
         "/ws" => websocket(request),
-        _ => tell(name, request).await,
+        _ => tell(name, request, heard).await,
     }
 }
 
@@ -129,7 +138,7 @@ fn boxed(body: impl hyper::body::Body<Data = Bytes, Error = Infallible> + Send +
 }
 
 /// Says who answered and what was asked, in lines.
-async fn tell(name: &str, request: Request<Incoming>) -> Response<Body> {
+async fn tell(name: &str, request: Request<Incoming>, heard: &watch::Sender<String>) -> Response<Body> {
     let (head, body) = request.into_parts();
     let Ok(body) = body.collect().await else {
         return Response::new(boxed(Full::new(Bytes::from_static(b"broken"))));
@@ -142,6 +151,7 @@ async fn tell(name: &str, request: Request<Incoming>) -> Response<Body> {
         text.push_str(&format!("authority: {authority}\n"));
     }
     text.push_str(&format!("\n{}", String::from_utf8_lossy(&body.to_bytes())));
+    heard.send_replace(text.clone());
     let mut response = Response::new(boxed(Full::new(Bytes::from(text))));
     response.headers_mut().insert("x-backend", HeaderValue::from_str(name).unwrap());
     response

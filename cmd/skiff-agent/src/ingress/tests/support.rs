@@ -31,7 +31,7 @@ pub(crate) fn objects(yaml: &str) -> Objects {
         let value: Value = serde_saphyr::from_str(document).unwrap();
         let kind = value["kind"].as_str().unwrap().to_owned();
         let metadata = &value["metadata"];
-        let namespace = if kind == "IngressClass" { "" } else { metadata["namespace"].as_str().unwrap_or("default") };
+        let namespace = if kind.ends_with("Class") { "" } else { metadata["namespace"].as_str().unwrap_or("default") };
         let id = Id::new(namespace, metadata["name"].as_str().unwrap());
         let mut value = value.clone();
         value["metadata"]["namespace"] = namespace.into();
@@ -41,6 +41,9 @@ pub(crate) fn objects(yaml: &str) -> Objects {
             "Service" => drop(objects.services.insert(id, serde_json::from_value(value).unwrap())),
             "EndpointSlice" => drop(objects.slices.insert(id, serde_json::from_value(value).unwrap())),
             "Secret" => drop(objects.secrets.insert(id, serde_json::from_value(value).unwrap())),
+            "GatewayClass" => drop(objects.gateway.classes.insert(id, serde_json::from_value(value).unwrap())),
+            "Gateway" => drop(objects.gateway.gateways.insert(id, serde_json::from_value(value).unwrap())),
+            "HTTPRoute" => drop(objects.gateway.routes.insert(id, serde_json::from_value(value).unwrap())),
             other => panic!("{other}"),
         }
     }

@@ -1,9 +1,18 @@
 //! What happens to a cluster between its start and its end: paused, stopped later, written down,
 //! exported, and deleted for those who forgot it.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::TcpListener,
+    process::Command,
+    thread,
+};
 
 use skiff_test::{Cluster, Finished, Sandbox, eventually};
+
+/// A pod network that is not skiff's.
+const NETWORK: &str = include_str!("network.yaml");
 
 fn state(cluster: &Cluster<'_>) -> String {
     let format = "{{.State.Status}}";
@@ -115,13 +124,30 @@ fn a_cluster_lives_as_it_is_told() {
     assert!(!sandbox.run(&["gc", "--dry-run"]).ok().stdout.contains(&format!("delete cluster \"{}\"", cluster.name)));
 }
 
+/// The URL of a text, for one who asks once.
+fn serve_once(text: &'static str) -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a port");
+    let url = format!("http://{}/network.yaml", listener.local_addr().expect("its address"));
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a request");
+        let _ = stream.read(&mut [0; 4096]).expect("its text");
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", text.len());
+        stream.write_all((head + text).as_bytes()).expect("an answer");
+    });
+    url
+}
+
 #[test]
 fn what_a_job_forgot_is_deleted_when_the_job_is_gone() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     let mut job = Command::new("sleep").arg("600").spawn().expect("a job");
     let owner = job.id().to_string();
-    let _ = cluster.run("start", &["--memory", "2g", "--wait", "none", "--owner-pid", &owner]).ok();
+    // Its network comes from a URL: the start ends when a pod of that network has looked a name up.
+    let url = serve_once(NETWORK);
+    let _ = cluster.run("start", &["--memory", "2g", "--cni", &url, "--owner-pid", &owner]).ok();
+    let bridge = cluster.run("ssh", &["--", "ip", "-brief", "address", "show", "test0"]).ok();
+    assert!(bridge.text().contains("10.244.0.1/24"), "{bridge:?}");
     let gc = || sandbox.run(&["gc"]).ok().stdout;
     assert!(!gc().contains(&format!("Deleted cluster \"{}\"", cluster.name)));
     job.kill().expect("the job ends");

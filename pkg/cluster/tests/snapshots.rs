@@ -86,10 +86,9 @@ async fn names_are_taken_once_and_the_unknown_is_refused_with_what_there_is() {
 
 #[tokio::test]
 async fn a_driver_without_snapshots_says_so_and_nothing_is_frozen() {
-    let world = World::new();
+    let mut world = World::new();
     let can = Capabilities { snapshots: SnapshotKind::None, ..world.host.driver.check().await.unwrap() };
-    let world =
-        World { host: skiff_cluster::Host { driver: FakeDriver::new(DriverKind::Docker, can), ..world.host }, ..world };
+    world.host.driver = FakeDriver::new(DriverKind::Docker, can);
     start(&world.host, &world.images, request()).await.unwrap();
     let error = save_snapshot(&world.host, &name(), &base()).await.unwrap_err();
     assert_eq!((error.reason().id, error.reason().exit), ("DRV_NO_SNAPSHOTS", ExitCode::DRIVER_UNSUPPORTED));

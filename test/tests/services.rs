@@ -116,6 +116,7 @@ fn a_tunnel_follows_the_services(world: &World<'_>) {
     assert!(tunnel.wrote(&web), "{}", tunnel.output());
     let at = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     assert_eq!(eventually("an answer through the tunnel", || get(at(port))), "hello");
+    datagrams_go_through_the_tunnel(&mut tunnel);
     let _ = cluster.run("tunnel", &[]).code(111).says("TUNNEL_ALREADY_RUNNING");
     // A port that is taken is replaced, and told.
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port");
@@ -135,6 +136,19 @@ fn a_tunnel_follows_the_services(world: &World<'_>) {
     assert!(TcpStream::connect(second).is_err());
     tunnel.signal("KILL");
     assert_eq!(tunnel.finish().code, 137);
+}
+
+/// Cluster DNS is at an address of the node, and asked over UDP: the API server by itself has a way to neither.
+fn datagrams_go_through_the_tunnel(tunnel: &mut Running) {
+    let start = "kube-system/names port 53/UDP is at ";
+    assert!(tunnel.wrote(start), "{}", tunnel.output());
+    let names = eventually("the whole line", || {
+        let output = tunnel.output();
+        let line = output.split_inclusive('\n').find_map(|line| line.strip_prefix(start)?.strip_suffix('\n'));
+        let address = line.and_then(|line| line.split(' ').next()?.parse().ok());
+        address.ok_or(output)
+    });
+    eventually("an answer over UDP through the tunnel", || ask_dns(names));
 }
 
 fn a_killed_tunnel_is_no_hindrance(world: &World<'_>) {

@@ -24,7 +24,9 @@ use crate::{
 pub use drain::{drain, forget, uncordon};
 pub use etcd::{EtcdStart, Member, add_member, has_etcd_data, remove_member};
 pub use evacuate::{Evacuation, come_back, evacuate};
-pub use join::{announce, join_control_plane, join_etcd, join_worker, reconfigure_kubelet, start_api_server, take_turns};
+pub use join::{
+    announce, join_control_plane, join_etcd, join_worker, reconfigure_kubelet, start_api_server, take_turns,
+};
 pub use upgrade::{Alias, bring_back, finish_upgrade, finish_upgraded, forget_kept, keep_files, keep_state};
 
 const ETCD: &str = "etcd local";

@@ -62,6 +62,7 @@ const VERBS: &[&str] = &[
     "delete",
     "pause",
     "unpause",
+    "upgrade",
     "gc",
     "apply",
     "get",

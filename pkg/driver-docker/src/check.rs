@@ -28,7 +28,7 @@ impl DockerDriver {
             routable_nodes: self.local,
             live_resize: true,
             disk_limit: false,
-            snapshots: SnapshotKind::None,
+            snapshots: SnapshotKind::Disk,
             unified_cgroups: info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_2),
             cpus: info.ncpu.and_then(|cpus| u32::try_from(cpus).ok()).unwrap_or(1),
             memory: info.mem_total.and_then(|bytes| u64::try_from(bytes).ok()).unwrap_or(0),

@@ -13,6 +13,8 @@ use skiff_driver::{MachineState, Purpose};
 use skiff_report::{Diagnose, ExitCode, Reason};
 use thiserror::Error;
 
+use crate::SnapshotError;
+
 /// Things of the Engine that have names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Resource {
@@ -240,11 +242,17 @@ pub enum Error {
         #[source]
         source: Box<EngineError>,
     },
+    /// A snapshot.
+    #[error(transparent)]
+    Snapshot(#[from] SnapshotError),
 }
 
 impl Diagnose for Error {
     fn reason(&self) -> Reason {
-        self.provider_reason().unwrap_or_else(|| self.node_reason())
+        match self {
+            Self::Snapshot(error) => error.reason(),
+            _ => self.provider_reason().unwrap_or_else(|| self.node_reason()),
+        }
     }
 }
 

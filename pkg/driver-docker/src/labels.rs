@@ -30,6 +30,17 @@ pub(crate) const API_PORT: &str = "dev.skiff.port.apiserver";
 /// On the short-lived container that finds out whether the host allows privileged ones: cluster.
 pub(crate) const PROBE: &str = "dev.skiff.probe";
 
+/// On volumes of snapshots, which carry none of the above: the cluster.
+pub(crate) const SNAPSHOT_CLUSTER: &str = "dev.skiff.snapshot.cluster";
+/// On volumes of snapshots: the node.
+pub(crate) const SNAPSHOT_NODE: &str = "dev.skiff.snapshot.node";
+/// On the volume that tells of a whole snapshot: its name.
+pub(crate) const SNAPSHOT: &str = "dev.skiff.snapshot";
+/// On the same: when it was taken, in seconds since 1970.
+pub(crate) const SNAPSHOT_TAKEN: &str = "dev.skiff.snapshot.taken";
+/// On the same: its bytes.
+pub(crate) const SNAPSHOT_SIZE: &str = "dev.skiff.snapshot.size";
+
 /// On containers and volumes: prefix of the node's marks.
 pub(crate) const MARK: &str = "dev.skiff.mark.";
 

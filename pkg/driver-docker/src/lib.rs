@@ -18,7 +18,9 @@ mod network;
 mod node;
 mod privilege;
 mod seed;
+mod snapshot;
 mod subnet;
 
 pub use driver::DockerDriver;
 pub use error::{Error, Resource};
+pub use snapshot::SnapshotError;

@@ -47,7 +47,7 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    fn labels(&self) -> Option<&Labels> {
+    pub(crate) fn labels(&self) -> Option<&Labels> {
         self.inspected.config.as_ref()?.labels.as_ref()
     }
 }
@@ -254,6 +254,7 @@ impl DockerDriver {
         if keep_data {
             return Ok(());
         }
+        self.remove_snapshots(cluster, Some(node)).await?;
         match self.docker.inspect_volume(node.as_str()).await {
             Err(error) if failure::is_absent(&error) => Ok(()),
             Err(error) => Err(failure::engine("looking for a volume")(error)),
@@ -285,6 +286,7 @@ impl DockerDriver {
         for node in nodes.iter().filter(|node| node.state == MachineState::Missing) {
             self.remove_volume(node.name.as_str()).await?;
         }
+        self.remove_snapshots(cluster, None).await?;
         self.remove_networks(cluster).await
     }
 

@@ -53,7 +53,7 @@ impl Diagnose for DriverError {
             Self::NoSnapshots { .. } => Reason::new(
                 "DRV_NO_SNAPSHOTS",
                 ExitCode::DRIVER_UNSUPPORTED,
-                "Use --driver=qemu for clusters with snapshots.",
+                "Use --driver=docker or --driver=qemu for clusters with snapshots.",
             ),
             Self::Late { .. } => Reason::new(
                 "DRV_NOT_HEALTHY",
@@ -190,7 +190,8 @@ impl Snapshots for AnyDriver {
     ) -> Result<(), DriverError> {
         match self {
             Self::Qemu(driver) => Ok(driver.save_snapshot(cluster, node, name, marks).await?),
-            _ => Err(DriverError::NoSnapshots { kind: self.kind() }),
+            Self::Docker(driver) => Ok(driver.save_snapshot(cluster, node, name, marks).await?),
+            Self::Hyperkit(_) => Err(DriverError::NoSnapshots { kind: self.kind() }),
         }
     }
 
@@ -202,14 +203,16 @@ impl Snapshots for AnyDriver {
     ) -> Result<(), DriverError> {
         match self {
             Self::Qemu(driver) => Ok(driver.restore_snapshot(cluster, node, name).await?),
-            _ => Err(DriverError::NoSnapshots { kind: self.kind() }),
+            Self::Docker(driver) => Ok(driver.restore_snapshot(cluster, node, name).await?),
+            Self::Hyperkit(_) => Err(DriverError::NoSnapshots { kind: self.kind() }),
         }
     }
 
     async fn list_snapshots(&self, cluster: &ClusterName, node: &NodeName) -> Result<Vec<Snapshot>, DriverError> {
         match self {
             Self::Qemu(driver) => Ok(driver.list_snapshots(cluster, node).await?),
-            _ => Err(DriverError::NoSnapshots { kind: self.kind() }),
+            Self::Docker(driver) => Ok(driver.list_snapshots(cluster, node).await?),
+            Self::Hyperkit(_) => Err(DriverError::NoSnapshots { kind: self.kind() }),
         }
     }
 
@@ -221,7 +224,8 @@ impl Snapshots for AnyDriver {
     ) -> Result<(), DriverError> {
         match self {
             Self::Qemu(driver) => Ok(driver.delete_snapshot(cluster, node, name).await?),
-            _ => Err(DriverError::NoSnapshots { kind: self.kind() }),
+            Self::Docker(driver) => Ok(driver.delete_snapshot(cluster, node, name).await?),
+            Self::Hyperkit(_) => Err(DriverError::NoSnapshots { kind: self.kind() }),
         }
     }
 }

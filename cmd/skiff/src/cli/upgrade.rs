@@ -9,8 +9,7 @@ use skiff_report::ExitCode;
 use super::{Cli, Command, command};
 use crate::{context::Context, failure::Failure};
 
-/// Brings a cluster to a newer Kubernetes, one minor at a time, node by node, with all it stores. What
-/// fails is undone. `skiff start --kubernetes-version` does the same.
+/// Brings a cluster to a newer Kubernetes, node by node, and back if that fails.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     /// The version; the newest that skiff can get if not given.
@@ -77,16 +76,7 @@ fn unfinished(record: &UpgradeRecord) -> String {
 
 /// The steps for a person.
 fn lines(steps: &[UpgradeStep]) -> impl Iterator<Item = String> {
-    steps.iter().map(|step| match step {
-        UpgradeStep::Note { version, text } => format!("  note      {version}: {text}"),
-        UpgradeStep::Image(version) => format!("  image     get the node image of Kubernetes {version}"),
-        UpgradeStep::Begin { from, to } => format!("  begin     {from} -> {to}; what fails from here on is undone"),
-        UpgradeStep::Drain(node) => format!("  drain     {node}"),
-        UpgradeStep::Apply { node, version } => format!("  apply     {node}: control plane and kubelet to {version}"),
-        UpgradeStep::Follow { node, version } => format!("  follow    {node}: to {version}"),
-        UpgradeStep::Uncordon(node) => format!("  uncordon  {node}"),
-        UpgradeStep::Verify(version) => format!("  verify    kube-proxy, addons and all nodes at {version}"),
-    })
+    steps.iter().map(|step| format!("  {step}"))
 }
 
 #[cfg(test)]

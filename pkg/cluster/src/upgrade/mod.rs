@@ -9,7 +9,7 @@ mod error;
 mod notes;
 pub(crate) mod record;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use skiff_config::{ClusterName, KubeVersion, NodeName, versions};
 use skiff_store::Store;
@@ -71,6 +71,21 @@ pub enum UpgradeStep {
     Uncordon(NodeName),
     /// Wait until everything is Ready at a version.
     Verify(KubeVersion),
+}
+
+impl fmt::Display for UpgradeStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Note { version, text } => write!(f, "note      {version}: {text}"),
+            Self::Image(version) => write!(f, "image     get the node image of Kubernetes {version}"),
+            Self::Begin { from, to } => write!(f, "begin     {from} -> {to}; what fails from here on is undone"),
+            Self::Drain(node) => write!(f, "drain     {node}"),
+            Self::Apply { node, version } => write!(f, "apply     {node}: control plane and kubelet to {version}"),
+            Self::Follow { node, version } => write!(f, "follow    {node}: to {version}"),
+            Self::Uncordon(node) => write!(f, "uncordon  {node}"),
+            Self::Verify(version) => write!(f, "verify    kube-proxy, addons and all nodes at {version}"),
+        }
+    }
 }
 
 /// Why there is no way.

@@ -1,4 +1,10 @@
+use skiff_bootstrap::{BootstrapToken, CgroupVersion, ClusterConfig, Endpoint, HostFacts, NodeConfig, Role, render};
+use skiff_config::SpecFile;
+
 use super::*;
+
+/// The minor that the first step begins with.
+const OLDEST_STEP: u64 = 20;
 
 fn version(text: &str) -> KubeVersion {
     text.parse().unwrap()
@@ -136,4 +142,66 @@ fn nodes_that_cannot_be_together_are_named() {
     let mut three = cluster("v1.28.15");
     three[3].version = version("v1.25.16");
     assert!(plan_upgrade(&three, &version("v1.28.15")).is_ok(), "three minors since 1.28");
+}
+
+/// The steps of one minor to the next, and what they change of what a control plane and a worker are told.
+fn step(minor: u64) -> String {
+    let at = |minor| KubeVersion::new(1, minor, versions::newest_patch(minor));
+    let (from, to) = (at(minor), at(minor + 1));
+    let nodes = [node("dev", true, &from.to_string()), node("dev-m02", false, &from.to_string())];
+    let mut text: String = plan_upgrade(&nodes, &to).unwrap().iter().map(|step| format!("{step}\n")).collect();
+    for role in [Role::FirstControlPlane, Role::Worker] {
+        text += &format!("\n--- what a node is told, {role:?}\n");
+        text += &changed(&told(&from, role), &told(&to, role));
+    }
+    text
+}
+
+/// kubeadm's configuration of a node, in which the kubelet's flags stand as well.
+fn told(version: &KubeVersion, role: Role) -> String {
+    let file = SpecFile { kubernetes_version: Some(version.to_string()), ..SpecFile::default() };
+    let spec = file.resolve("dev".parse().unwrap()).unwrap();
+    let endpoint = Endpoint { host: "169.254.53.54".into(), port: 8443 };
+    let token = BootstrapToken::parse("abcdef.0123456789abcdef").unwrap();
+    let index = u32::from(role == Role::Worker);
+    let cidr = spec.node_pod_cidr(index).unwrap();
+    let name = spec.name.node(index);
+    let cluster = ClusterConfig::new(spec, endpoint, token).unwrap();
+    let address = std::net::Ipv4Addr::new(192, 168, 49, if index == 0 { 2 } else { 3 });
+    let node = NodeConfig::new(name, address, role, cidr, HostFacts::container(CgroupVersion::V2));
+    render::kubeadm_config(&cluster, &node).unwrap()
+}
+
+/// The lines that go and those that come.
+fn changed(old: &str, new: &str) -> String {
+    let lines = |text: &str, other: &str, sign: char| {
+        let mut left: Vec<String> = other.lines().map(str::to_owned).collect();
+        let own = text.lines().filter(|line| match left.iter().position(|one| one == line) {
+            Some(at) => {
+                left.remove(at);
+                false
+            }
+            None => true,
+        });
+        own.map(|line| format!("{sign} {line}\n")).collect::<String>()
+    };
+    lines(old, new, '-') + &lines(new, old, '+')
+}
+
+/// `SKIFF_UPDATE_GOLDEN=1` writes the files anew.
+#[test]
+fn each_step_is_as_its_golden_file_says() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/upgrade");
+    let mut wrong = Vec::new();
+    for minor in OLDEST_STEP..versions::NEWEST_MINOR {
+        let path = folder.join(format!("v1.{minor}-v1.{}.txt", minor + 1));
+        let now = step(minor);
+        if std::env::var_os("SKIFF_UPDATE_GOLDEN").is_some() {
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(&path, &now).unwrap();
+        } else if std::fs::read_to_string(&path).unwrap_or_default() != now {
+            wrong.push(format!("{} should be:\n{now}", path.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

@@ -108,6 +108,16 @@ impl Rendered {
     pub fn list(&self) -> Vec<ObjectRef> {
         self.objects.iter().map(Manifest::object).collect()
     }
+
+    /// True if every container of its workloads says by a readiness probe that it works.
+    pub(crate) fn is_probed(&self) -> bool {
+        let containers = |object: &Manifest| object.body().pointer("/spec/template/spec/containers").cloned();
+        let containers = self.objects.iter().filter_map(containers).flat_map(|list| match list {
+            Json::Array(containers) => containers,
+            _ => Vec::new(),
+        });
+        containers.into_iter().all(|container| container.get("readinessProbe").is_some())
+    }
 }
 
 impl Addon {

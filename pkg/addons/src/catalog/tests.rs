@@ -53,6 +53,7 @@ fn every_entry_renders_into_objects_of_its_own() {
                 assert!(!rendered.objects.is_empty(), "{} has no objects", addon.name);
                 let images = addon.images.iter().filter_map(|image| addon.image(&image.name, wish, &context.agent));
                 let images: Vec<String> = images.collect();
+                assert!(rendered.is_probed(), "{}: a container has no readiness probe", addon.name);
                 for object in &rendered.objects {
                     check_object(&addon.name, object.body(), &images);
                 }

@@ -59,7 +59,7 @@ impl<A: Objects> Manager<'_, A> {
             let source = Trouble::Owned { owners: held.owners };
             return Err(KubeError::Refused { object: held.object.to_string(), source });
         }
-        self.works(&rendered.ready, None).await?;
+        self.settles(rendered, None).await?;
         let gone = before.map(|before| before.without(rendered)).unwrap_or_default();
         self.api.delete_objects(&gone, self.left()).await?;
         self.write(&Inventory::settled(rendered)).await

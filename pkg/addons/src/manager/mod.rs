@@ -13,6 +13,7 @@ mod tests;
 use std::time::{Duration, Instant, SystemTime};
 
 use skiff_kubeapi::{Claim, Condition, Held, KubeError, Manifest};
+use tokio::time::sleep;
 
 use crate::{
     AddonError, Inventory, Objects, Rendered,
@@ -21,6 +22,9 @@ use crate::{
 
 /// Asking for a few objects takes no longer, unless the cluster is in trouble.
 const ONE_LOOK: Duration = Duration::from_secs(20);
+
+/// How long containers that have no readiness probe must run.
+const STEADY: Duration = Duration::from_secs(3);
 
 /// Works on the addons of one cluster.
 #[derive(Debug)]
@@ -88,6 +92,17 @@ impl<'a, A: Objects> Manager<'a, A> {
             Ok(()) => Verdict::Working,
             Err(error) => Verdict::Broken(error),
         })
+    }
+
+    /// Waits until an addon works, and goes on to.
+    async fn settles(&self, rendered: &Rendered, since: Option<SystemTime>) -> Result<(), KubeError> {
+        self.works(&rendered.ready, since).await?;
+        if rendered.ready.is_empty() || rendered.is_probed() {
+            return Ok(());
+        }
+        // A container that nobody asks counts as ready from its first moment, which may be its last.
+        sleep(STEADY).await;
+        self.works(&rendered.ready, since).await
     }
 
     /// Waits until all of it works; all conditions at once.

@@ -21,8 +21,8 @@ impl Rendered {
 
 impl<A: Objects> Manager<'_, A> {
     /// Applies addons group after group, and takes out those of which there is an inventory and which are
-    /// not among them, nor among those to `keep` as they are. What others have made of an object stays; it is returned. Does not wait until
-    /// anything works.
+    /// not among them, nor among those to `keep` as they are. What others have made of an object stays; it
+    /// is returned. Does not wait until anything works.
     ///
     /// # Errors
     /// The first addon that the cluster does not take.
@@ -84,7 +84,7 @@ impl<A: Objects> Manager<'_, A> {
     /// # Errors
     /// What stands in the way.
     pub async fn wait(&self, rendered: &Rendered, since: Option<SystemTime>) -> Result<(), AddonError> {
-        self.works(&rendered.ready, since).await.map_err(|source| AddonError::NotWorking {
+        self.settles(rendered, since).await.map_err(|source| AddonError::NotWorking {
             addon: rendered.name.clone(),
             undone: false,
             source,

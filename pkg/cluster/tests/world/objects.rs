@@ -20,7 +20,12 @@ impl Objects for FakeApi {
         Ok(Vec::new())
     }
 
-    async fn delete_objects(&self, objects: &[ObjectRef], _: Duration) -> Result<(), KubeError> {
+    async fn delete_objects(&self, objects: &[ObjectRef], waited: Duration) -> Result<(), KubeError> {
+        if let Some(word) = &*self.stuck.lock().unwrap()
+            && let Some(object) = objects.iter().find(|object| object.name.contains(word))
+        {
+            return Err(KubeError::NotInTime { what: format!("the end of {object}"), waited, cause: None });
+        }
         self.objects.lock().unwrap().retain(|old| !objects.iter().any(|gone| gone.is(&old.object())));
         Ok(())
     }

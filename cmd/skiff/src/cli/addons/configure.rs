@@ -3,16 +3,16 @@
 use std::{
     collections::BTreeMap,
     fs,
-    io::{self, BufRead as _, IsTerminal as _, Write as _},
+    io::{self, IsTerminal as _},
     path::{Path, PathBuf},
 };
 
-use skiff_addons::{Addon, Value};
+use skiff_addons::Addon;
 use skiff_cluster::{AddonSetting, configure_addon, list_addons};
 use skiff_config::AddonWish;
 use skiff_report::ExitCode;
 
-use super::{catalog_in_words, disable::unsupported, settings::SettingsArgs};
+use super::{ask::ask, catalog_in_words, disable::unsupported, settings::SettingsArgs, to_its_end};
 use crate::{
     context::{Context, print_line},
     failure::Failure,
@@ -61,7 +61,7 @@ impl Args {
                 let _ = request.settings.values.splice(..0, settings_of(read(&path)?));
             }
             None if nothing && io::stdin().is_terminal() => {
-                request.settings.values = settings_of(ask(&addon, &wish)?).collect();
+                request.settings.values = settings_of(answers(context, addon, wish).await?).collect();
             }
             None if nothing => {
                 return Err(Failure::usage(
@@ -74,7 +74,7 @@ impl Args {
             None => {}
         }
         let host = context.host_of_cluster("skiff addons configure").await?;
-        let report = configure_addon(&host, &context.cluster, &request).await?;
+        let report = to_its_end(context, &request.names, configure_addon(&host, &context.cluster, &request)).await?;
         context.ui.finish();
         print_line(&if report.stored {
             format!("The '{name}' addon is configured; it takes effect when it is enabled in a cluster that runs")
@@ -83,6 +83,13 @@ impl Args {
         })?;
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Asks, and lets Ctrl-C end that: who waits for a line of a terminal hears nothing else.
+async fn answers(context: &Context, addon: Addon, wish: AddonWish) -> Result<BTreeMap<String, String>, Failure> {
+    let asking = tokio::task::spawn_blocking(move || ask(&addon, &wish));
+    let stopped = |_| Failure::usage("the questions were not asked to their end; nothing was set", "");
+    context.interrupt.unless(async { asking.await.map_err(stopped)? }).await
 }
 
 fn settings_of(values: BTreeMap<String, String>) -> impl Iterator<Item = AddonSetting> {
@@ -116,39 +123,4 @@ fn read(path: &Path) -> Result<BTreeMap<String, String>, Failure> {
         }
     };
     flat.into_iter().map(value).collect()
-}
-
-/// Asks for each value; an empty answer keeps what is.
-fn ask(addon: &Addon, wish: &AddonWish) -> Result<BTreeMap<String, String>, Failure> {
-    let mut answers = BTreeMap::new();
-    for value in &addon.values {
-        let now = wish.values.get(&value.name).or(value.default.as_ref()).cloned().unwrap_or_default();
-        if let Some(answer) = ask_one(value, &now)? {
-            answers.insert(value.name.clone(), answer);
-        }
-    }
-    Ok(answers)
-}
-
-fn ask_one(value: &Value, now: &str) -> Result<Option<String>, Failure> {
-    let stopped = || Failure::usage("the questions were not answered to their end; nothing was set", "");
-    loop {
-        let question = format!("{} ({}) [{now}]: ", value.description, value.takes());
-        let mut err = io::stderr();
-        err.write_all(question.as_bytes()).and_then(|()| err.flush()).map_err(|_| stopped())?;
-        let mut line = String::new();
-        if io::stdin().lock().read_line(&mut line).map_err(|_| stopped())? == 0 {
-            return Err(stopped());
-        }
-        let answer = line.trim();
-        if answer.is_empty() {
-            return Ok(None);
-        }
-        match value.check(answer) {
-            Ok(()) => return Ok(Some(answer.to_owned())),
-            Err(problem) => {
-                let _ = err.write_all(format!("{problem}\n").as_bytes());
-            }
-        }
-    }
 }

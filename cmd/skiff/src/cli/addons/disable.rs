@@ -5,6 +5,7 @@ use std::time::Duration;
 use skiff_cluster::{AddonRequest, disable_addons};
 use skiff_report::ExitCode;
 
+use super::to_its_end;
 use crate::{
     cli::start::go_duration,
     context::{Context, print_line},
@@ -34,8 +35,8 @@ impl Args {
             patience: self.wait_timeout,
             ..AddonRequest::default()
         };
-        let disabled = disable_addons(&host, &context.cluster, &request).await;
-        let report = disabled.map_err(|error| unsupported(error.into()))?;
+        let disabling = disable_addons(&host, &context.cluster, &request);
+        let report = to_its_end(context, &request.names, disabling).await.map_err(unsupported)?;
         context.ui.finish();
         for name in report.changed {
             print_line(&if report.stored {

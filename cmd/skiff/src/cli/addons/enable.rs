@@ -5,7 +5,7 @@ use std::time::Instant;
 use skiff_cluster::{AddonRequest, enable_addons};
 use skiff_report::ExitCode;
 
-use super::{catalog_in_words, settings::SettingsArgs};
+use super::{catalog_in_words, settings::SettingsArgs, to_its_end};
 use crate::{
     context::{Context, print_line},
     failure::Failure,
@@ -34,7 +34,7 @@ impl Args {
         let _ = catalog_in_words(context)?;
         let host = context.host_of_cluster("skiff addons enable").await?;
         let request = AddonRequest { refresh: self.refresh, ..self.settings.into_request(self.names, self.force) };
-        let report = enable_addons(&host, &context.cluster, &request).await?;
+        let report = to_its_end(context, &request.names, enable_addons(&host, &context.cluster, &request)).await?;
         context.ui.finish();
         for name in report.changed {
             print_line(&if report.stored {

@@ -1,5 +1,6 @@
 //! `skiff addons`.
 
+mod ask;
 mod catalogs;
 mod configure;
 mod disable;
@@ -13,6 +14,7 @@ mod status;
 use clap::Subcommand;
 pub(crate) use settings::AddonArgs;
 use skiff_addons::Catalog;
+use skiff_cluster::ClusterError;
 use skiff_report::ExitCode;
 
 use crate::{context::Context, failure::Failure};
@@ -59,7 +61,27 @@ pub(crate) fn catalog(context: &Context) -> Result<Catalog, Failure> {
     Ok(catalog)
 }
 
-/// Likewise, and says what keeps a catalog from being used.
+/// Runs a change of addons to its end, or until Ctrl-C, and says then how it goes on.
+async fn to_its_end<T>(
+    context: &Context,
+    names: &[String],
+    change: impl Future<Output = Result<T, ClusterError>>,
+) -> Result<T, Failure> {
+    let done = context.interrupt.unless(async { change.await.map_err(Failure::from) }).await;
+    done.map_err(|failure| match failure.id {
+        "MK_INTERRUPTED" => {
+            let names = names.join(" ");
+            let advice = format!(
+                "`skiff addons enable {names}` or `skiff addons disable {names}` finishes what was begun; the next start of \
+                 the cluster does so as well."
+            );
+            Failure { advice, ..failure }
+        }
+        _ => failure,
+    })
+}
+
+/// All addons, and says what keeps a catalog from being used.
 fn catalog_in_words(context: &Context) -> Result<Catalog, Failure> {
     let catalog = catalog(context)?;
     for problem in catalog.broken() {

@@ -72,8 +72,12 @@ impl Args {
         words.extend(
             [(url, "--url"), (https, "--https")].iter().filter(|(set, _)| *set).map(|(_, flag)| (*flag).to_owned()),
         );
-        let service =
+        let Service { mut args } =
             Service::try_parse_from(words).map_err(|error| Failure::from_clap(&error, "skiff addons open"))?;
-        service.args.run(context).await
+        args.port.clone_from(&open.port);
+        if open.path != "/" {
+            args.path.clone_from(&open.path);
+        }
+        args.run(context).await
     }
 }

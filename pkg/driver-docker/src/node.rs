@@ -12,7 +12,7 @@ use bollard::{
     errors::Error as EngineError,
     models::{
         ContainerCreateBody, ContainerCreateResponse, ContainerInspectResponse, ContainerStateStatusEnum,
-        ContainerSummary, ContainerSummaryStateEnum, Volume,
+        ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, Volume,
     },
     query_parameters::{
         CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
@@ -355,12 +355,9 @@ fn present_node(container: ContainerSummary) -> Option<NodeStatus> {
     let labels = container.labels?;
     let identity = labels::identity(&labels)?;
     let networks = container.network_settings.and_then(|settings| settings.networks);
-    let cut_off = networks.is_some_and(|networks| !networks.contains_key(identity.cluster.as_str()));
-    let state = match container.state.map_or(MachineState::Broken, listed_state) {
-        // Somebody took it out of its network, and starting it would not bring it back in.
-        MachineState::Running | MachineState::Paused | MachineState::Stopped if cut_off => MachineState::Broken,
-        state => state,
-    };
+    let state = container.state.map_or(MachineState::Broken, listed_state);
+    let cut_off = networks.is_some_and(|networks| is_cut_off(state, networks.get(identity.cluster.as_str())));
+    let state = if cut_off { MachineState::Broken } else { state };
     Some(NodeStatus {
         cluster: identity.cluster,
         name: identity.name,
@@ -370,6 +367,16 @@ fn present_node(container: ContainerSummary) -> Option<NodeStatus> {
         image: labels.get(labels::IMAGE).cloned(),
         marks: labels::marks(&labels),
     })
+}
+
+/// True if nothing reaches a node from outside, and starting it would not change that: somebody took it
+/// out of its network, or the Engine was killed before it had written down that it is in there.
+fn is_cut_off(state: MachineState, endpoint: Option<&EndpointSettings>) -> bool {
+    match (state, endpoint) {
+        (MachineState::Running | MachineState::Paused | MachineState::Stopped, None) => true,
+        (MachineState::Running, Some(endpoint)) => endpoint.endpoint_id.as_deref() == Some(""),
+        _ => false,
+    }
 }
 
 fn missing_node(volume: Volume) -> Option<NodeStatus> {
@@ -403,5 +410,26 @@ fn listed_state(state: ContainerSummaryStateEnum) -> MachineState {
         ContainerSummaryStateEnum::PAUSED => MachineState::Paused,
         ContainerSummaryStateEnum::EXITED => MachineState::Stopped,
         _ => MachineState::Broken,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_node_without_a_way_in_is_cut_off() {
+        let endpoint = |id: &str| EndpointSettings { endpoint_id: Some(id.to_owned()), ..Default::default() };
+        let (there, lost) = (endpoint("3f2a"), endpoint(""));
+        for (state, endpoint, cut_off) in [
+            (MachineState::Running, Some(&there), false),
+            (MachineState::Running, Some(&lost), true),
+            (MachineState::Running, None, true),
+            (MachineState::Stopped, Some(&lost), false),
+            (MachineState::Stopped, None, true),
+            (MachineState::Created, None, false),
+        ] {
+            assert_eq!(is_cut_off(state, endpoint), cut_off, "{state:?} {endpoint:?}");
+        }
     }
 }

@@ -6,7 +6,7 @@ BIN := target/$(HOST)/release
 # Tests keep their clusters to themselves, but nobody wants to build Kubernetes twice.
 export SKIFF_CACHE ?= $(or $(SKIFF_HOME),$(HOME)/.skiff)/cache
 
-.PHONY: start test verify bench build clean
+.PHONY: start test chaos verify bench build clean
 
 ## start: install what is missing, build, and bring up a Ready cluster
 start: build
@@ -23,6 +23,14 @@ build:
 test: build
 	deploy/host/prepare test
 	deploy/host/dockerd run sh -ec '$(BIN)/skiff node-image build && cargo test --workspace --no-fail-fast'
+
+## chaos: many rounds of faults (SKIFF_CHAOS_ROUNDS, SKIFF_CHAOS_SEED) on a cluster of its own
+chaos: export SKIFF_CHAOS_ROUNDS ?= 100
+chaos: export SKIFF_CHAOS_FAULTS ?= 1
+chaos: export SKIFF_CHAOS_SEED ?= $(shell date +%s)
+chaos: build
+	deploy/host/prepare test
+	cargo test -p skiff-test --test chaos -- --ignored --nocapture
 
 ## verify: format, lints, documentation, dependency arrows, licences
 verify:

@@ -151,7 +151,7 @@ fn cut_for_a_while(node: &str) -> bool {
     cut
 }
 
-/// Lets the nodes' certificates look as old as they are in a year. A profile that is not there has none.
+/// Lets the nodes' certificates look as old as they are in ten years. A profile that is not there has none.
 fn age(world: &World, cluster: &str) {
     let file = world.sandbox.home().join("profiles").join(cluster).join("cluster.yaml");
     let Ok(text) = fs::read_to_string(&file) else { return };
@@ -159,7 +159,7 @@ fn age(world: &World, cluster: &str) {
         let (before, after) = line.split_once(" made: ")?;
         let (quote, date) = after.split_at(after.find(|letter: char| letter.is_ascii_digit())?);
         let year: u32 = date.get(..4)?.parse().ok()?;
-        Some(format!("{before} made: {quote}{}{}", year - 1, &date[4..]))
+        Some(format!("{before} made: {quote}{}{}", year - 10, &date[4..]))
     };
     let aged: Vec<String> = text.lines().map(|line| older(line).unwrap_or_else(|| line.to_owned())).collect();
     fs::write(&file, aged.join("\n") + "\n").expect("the profile");

@@ -1,6 +1,6 @@
 //! A cluster to which everything happens: run by `make chaos`.
 
-use std::{env, path::Path};
+use std::path::Path;
 
 use skiff_test::{binary, chaos};
 

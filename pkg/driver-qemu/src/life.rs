@@ -31,13 +31,13 @@ const UP: &str = "skiff: machine is up";
 const WORD: &str = "skiff: ";
 
 /// How long it is waited for. Whoever wants to talk to the machine has a time of his own after that.
-const BOOT: Duration = Duration::from_mins(3);
+const BOOT: Duration = Duration::from_mins(10);
 
 /// How often the console is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// How long a machine may take to shut down; an emulated one is slow.
-const GRACE: Duration = Duration::from_secs(60);
+const GRACE: Duration = Duration::from_mins(2);
 
 /// How often its power button is pressed: nobody listens while it starts.
 const PRESS: Duration = Duration::from_secs(2);

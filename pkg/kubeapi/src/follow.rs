@@ -224,10 +224,12 @@ impl Client {
 
 /// True if any of the objects shows something for the first time.
 fn further<K: Object>(progress: &mut Progress, objects: &Objects<K>) -> bool {
-    // What cannot be written down is no progress.
-    let new =
-        |(name, object): (&String, &K)| serde_json::to_value(object).is_ok_and(|object| progress.note(name, &object));
-    objects.iter().map(new).fold(false, |any, new| any || new)
+    let mut any = false;
+    // All of them are noted, so that none counts later. What cannot be written down is no progress.
+    for (name, object) in objects {
+        any |= serde_json::to_value(object).is_ok_and(|object| progress.note(name, &object));
+    }
+    any
 }
 
 /// `namespace/name`, or the name of an object without a namespace.

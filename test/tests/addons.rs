@@ -1,6 +1,6 @@
 //! Addons: in and out without a trace, whatever cuts it short, and with the true cause when one does not work.
 
-use std::{fs, thread, time::Duration};
+use std::{fs, path::Path, thread, time::Duration};
 
 use skiff_test::{Cluster, Running, Sandbox};
 
@@ -23,6 +23,56 @@ metadata: {name: skiff-marker, namespace: kube-system}
 data: {text: \"{{value.text}}\"}
 ";
 
+/// One whose container ends at once, and that needs another addon.
+const CRASHER: &str = "apiVersion: skiff.dev/v1alpha1
+kind: Addon
+metadata: {name: crasher}
+spec:
+  description: It ends again and again
+  maintainer: tests
+  docs: test/tests/addons.rs
+  kubernetes: '>=1.20'
+  requires: [marker]
+  images: [{name: agent, preloaded: true}]
+  manifests: [crasher.yaml]
+  ready: [{deployment: kube-system/skiff-crasher}]
+";
+const CRASHING: &str = "apiVersion: apps/v1
+kind: Deployment
+metadata: {name: skiff-crasher, namespace: kube-system}
+spec:
+  selector: {matchLabels: {app: skiff-crasher}}
+  template:
+    metadata: {labels: {app: skiff-crasher}}
+    spec:
+      containers:
+        - name: main
+          image: {{image}}
+          args: [--nonsense]
+          # Without one it would be ready for a moment.
+          readinessProbe: {exec: {command: [/nothing]}}
+";
+/// One whose manifests are none.
+const BROKEN: &str = "apiVersion: v1
+kind: ConfigMap
+metadata: {name: skiff-broken, namespace: kube-system}
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {namespace: kube-system}
+---
+kind: Secret
+metadata: {name: skiff-broken}
+";
+
+/// Writes an addon into the catalog.
+fn write(catalog: &Path, name: &str, entry: &str, manifests: &str) {
+    let folder = catalog.join(name);
+    fs::create_dir_all(&folder).expect("a folder for the addon");
+    fs::write(folder.join("addon.yaml"), entry).expect("the entry");
+    fs::write(folder.join(format!("{name}.yaml")), manifests).expect("the manifests");
+}
+
 /// Everything that an addon may bring. What the cluster makes by itself meanwhile is left out.
 fn objects(cluster: &Cluster<'_>) -> Vec<String> {
     let kinds = "deployments,daemonsets,statefulsets,services,serviceaccounts,configmaps,roles,rolebindings,\
@@ -42,15 +92,17 @@ fn addons(cluster: &Cluster<'_>, args: &[&str]) -> skiff_test::Finished {
 fn addons_come_and_go_without_a_trace() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
-    let folder = sandbox.path().join("catalog/marker");
-    fs::create_dir_all(&folder).expect("a folder for the catalog");
-    fs::write(folder.join("addon.yaml"), MARKER).expect("the entry");
-    fs::write(folder.join("marker.yaml"), MANIFEST).expect("the manifests");
     let catalog = sandbox.path().join("catalog");
-    let _ = addons(&cluster, &["catalog", "add", "ours", &catalog.to_string_lossy()]).ok().says("brings marker");
+    write(&catalog, "marker", MARKER, MANIFEST);
+    write(&catalog, "crasher", CRASHER, CRASHING);
+    write(&catalog, "broken", &MARKER.replace("marker", "broken"), BROKEN);
+    let added = addons(&cluster, &["catalog", "add", "ours", &catalog.to_string_lossy()]).ok();
+    let _ = added.says("brings broken, crasher, marker");
 
     let _ = addons(&cluster, &["enable", "marker"]).code(85);
-    let _ = cluster.run("start", &["--addons", "marker"]).ok();
+    let wrong = cluster.run("start", &["--addons", "marker,markre", "--set", "marker.txet=a"]).code(14);
+    let _ = wrong.says("did you mean `marker`?").says("did you mean `text`?");
+    let _ = cluster.run("start", &["--addons", "marker", "--set", "marker.text=there"]).ok();
     let mark =
         cluster.kubectl(&["get", "configmap", "skiff-marker", "-n", "kube-system", "-o", "jsonpath={.data.text}"]);
     assert_eq!(mark.ok().text(), "there");
@@ -60,6 +112,7 @@ fn addons_come_and_go_without_a_trace() {
     twenty_times(&cluster);
     killed_half_way(&cluster);
     an_image_that_cannot_be_pulled(&cluster);
+    a_container_that_ends_again_and_again(&cluster);
     others_things_are_named(&cluster);
     what_cannot_be_is_told(&cluster);
     a_wish_for_a_cluster_that_is_off(&cluster);
@@ -101,6 +154,19 @@ fn an_image_that_cannot_be_pulled(cluster: &Cluster<'_>) {
     assert_eq!(objects(cluster), before);
     let list = addons(cluster, &["list", "-o", "json"]).ok().json();
     assert_eq!(list["metrics-server"]["Status"], "disabled", "{list}");
+}
+
+fn a_container_that_ends_again_and_again(cluster: &Cluster<'_>) {
+    let before = objects(cluster);
+    let failed = addons(cluster, &["enable", "crasher"]).code(80).says("Enabling marker as well");
+    let _ = failed.says("GUEST_POD_FAILED").says("unexpected argument '--nonsense'").says("is undone");
+    assert_eq!(objects(cluster), before, "what was enabled for it is gone as well");
+    let list = addons(cluster, &["list", "-o", "json"]).ok().json();
+    assert_eq!(list["marker"]["Status"], "disabled", "{list}");
+    let told = addons(cluster, &["enable", "broken"]).code(18).says("GUEST_MANIFEST");
+    let _ = told.says("broken.yaml, line 5: ConfigMap").says("broken.yaml, line 9: Secret");
+    let images = addons(cluster, &["images", "registry", "-o", "json"]).ok().json();
+    assert_eq!(images[1]["Image"], "skiff.local/docker-registry:bookworm", "{images}");
 }
 
 fn others_things_are_named(cluster: &Cluster<'_>) {

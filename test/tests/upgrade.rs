@@ -48,7 +48,9 @@ fn a_cluster_in_use_is_upgraded_node_by_node_and_back_when_that_fails() {
     // Killed between two nodes: the next start goes on.
     let worker = format!("{}-m02", cluster.name);
     let mut upgrade = Running::start(&mut skiff(&cluster, "upgrade", &["--to", NEW]));
-    assert!(upgrade.wrote(&format!("Bringing node {worker} to")), "{}", upgrade.output());
+    for node in [&cluster.name, &worker] {
+        assert!(upgrade.wrote(&format!("Bringing node {node} to")), "{}", upgrade.output());
+    }
     upgrade.signal("KILL");
     let _ = upgrade.finish().code(128 + 9);
     let _ = run(&cluster, "node", &["start", "m02"]).code(101).says("K8S_UPGRADE_UNFINISHED");

@@ -210,7 +210,7 @@ impl Command {
             Self::Completion(args) => args.run(),
             Self::Version(args) => args.run(),
             Self::AttendMachine(args) => args.run().await,
-            Self::AttendCluster(args) => args.run(context).await,
+            Self::AttendCluster(args) => interrupt.unless(args.run(context)).await,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A cluster in a virtual machine: one, shared by all checks, since a machine that is emulated starts
 //! slowly.
 
-use std::{fs, path::PathBuf, process::Command};
+use std::{fs, path::PathBuf, process::Command, time::SystemTime};
 
 use skiff_test::{Cluster, Finished, Sandbox, busybox_archive, eventually};
 
@@ -54,6 +54,7 @@ fn a_cluster_in_a_virtual_machine_does_what_one_in_a_container_does() {
     host_is(&cluster, "Paused");
     let _ = cluster.run("unpause", &[]).ok();
     assert_eq!(identity(&cluster), before);
+    clock_is_right(&cluster);
 
     // QEMU killed, as by a host that loses power, and its number given to somebody else.
     let (number, file) = (process(&sandbox, &cluster), machine(&sandbox, &cluster).join("pid"));
@@ -90,8 +91,21 @@ fn goes_back(cluster: &Cluster<'_>, before: &[String; 3]) {
     assert_eq!(identity(cluster), *before);
     let same = cluster.run("ssh", &["--", "cat /proc/sys/kernel/random/boot_id"]).ok();
     assert_eq!(same.text(), run.text(), "it went on and did not boot");
+    clock_is_right(cluster);
     let _ = cluster.run("snapshot", &["delete", "base"]).ok();
     let _ = cluster.run("snapshot", &["restore", "base"]).code(85);
+}
+
+/// A machine that stood still has the host's time again.
+fn clock_is_right(cluster: &Cluster<'_>) {
+    let now = || SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).expect("a time after 1970").as_secs();
+    eventually("the host's time", || {
+        let before = now();
+        let told = cluster.run("ssh", &["--", "date +%s"]).ok();
+        let there: u64 = told.text().parse().expect("seconds");
+        // Whole seconds on both sides, and what the machine's service lets pass.
+        if (before - 4..=now() + 4).contains(&there) { Ok(()) } else { Err(format!("{there}, not {before}")) }
+    });
 }
 
 /// What every cluster can do.

@@ -24,8 +24,10 @@ const SCRIPT: &str = include_str!("../../../deploy/vm/build/kit");
 
 /// The other parts of the recipe. They go into the disks of node images, which are named after the
 /// kit too.
-const DISK: [&str; 3] = [
+const DISK: [&str; 5] = [
     include_str!("../../../deploy/vm/build/disk"),
+    include_str!("../../../deploy/vm/root/etc/systemd/system/skiff-clock.service"),
+    include_str!("../../../deploy/vm/root/usr/lib/skiff/clock"),
     include_str!("../../../deploy/vm/root/etc/systemd/system/skiff-power-button.service"),
     include_str!("../../../deploy/vm/root/usr/lib/skiff/power-button"),
 ];

@@ -22,20 +22,29 @@ use crate::{Kit, Lock, VmError, files};
 const SCRIPT: &str = include_str!("../../../deploy/vm/build/disk");
 
 /// Files that only a virtual machine has: path, mode, contents.
-const FILES: [(&str, u32, &str); 2] = [
+const FILES: [(&str, u32, &str); 4] = [
+    (
+        "etc/systemd/system/skiff-clock.service",
+        0o644,
+        include_str!("../../../deploy/vm/root/etc/systemd/system/skiff-clock.service"),
+    ),
     (
         "etc/systemd/system/skiff-power-button.service",
         0o644,
         include_str!("../../../deploy/vm/root/etc/systemd/system/skiff-power-button.service"),
     ),
+    ("usr/lib/skiff/clock", 0o755, include_str!("../../../deploy/vm/root/usr/lib/skiff/clock")),
     ("usr/lib/skiff/power-button", 0o755, include_str!("../../../deploy/vm/root/usr/lib/skiff/power-button")),
 ];
 
-/// A unit that a boot starts, as path and target of a link.
-const LINK: (&str, &str) = (
-    "etc/systemd/system/sysinit.target.wants/skiff-power-button.service",
-    "/etc/systemd/system/skiff-power-button.service",
-);
+/// Units that a boot starts, each as path and target of a link.
+const LINKS: [(&str, &str); 2] = [
+    ("etc/systemd/system/sysinit.target.wants/skiff-clock.service", "/etc/systemd/system/skiff-clock.service"),
+    (
+        "etc/systemd/system/sysinit.target.wants/skiff-power-button.service",
+        "/etc/systemd/system/skiff-power-button.service",
+    ),
+];
 
 /// How long making a disk may take on a slow host.
 const PATIENCE: Duration = Duration::from_mins(15);
@@ -264,7 +273,9 @@ fn own_files(path: &Path) -> io::Result<()> {
     for (path, mode, text) in FILES {
         archive.append_data(&mut header(EntryType::Regular, mode, text.len()), path, text.as_bytes())?;
     }
-    archive.append_link(&mut header(EntryType::Symlink, 0o777, 0), LINK.0, LINK.1)?;
+    for (path, target) in LINKS {
+        archive.append_link(&mut header(EntryType::Symlink, 0o777, 0), path, target)?;
+    }
     archive.finish()
 }
 
@@ -318,7 +329,8 @@ mod tests {
                 "{path}"
             );
         }
-        assert!(FILES.iter().any(|(path, ..)| LINK.1.trim_start_matches('/') == *path));
+        let carried = |target: &str| FILES.iter().any(|(path, ..)| target.trim_start_matches('/') == *path);
+        assert!(LINKS.iter().all(|(_, target)| carried(target)));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, thread, time::Duration};
 
-use skiff_test::{Cluster, Running, Sandbox};
+use skiff_test::{Cluster, Running, Sandbox, eventually};
 
 /// An addon that is quick to come and go, and needs no proof by pods.
 const MARKER: &str = "apiVersion: skiff.dev/v1alpha1
@@ -106,7 +106,12 @@ fn addons_come_and_go_without_a_trace() {
     let mark =
         cluster.kubectl(&["get", "configmap", "skiff-marker", "-n", "kube-system", "-o", "jsonpath={.data.text}"]);
     assert_eq!(mark.ok().text(), "there");
-    let _ = addons(&cluster, &["status"]).ok().says("marker").says("storage-provisioner");
+    // A start does not wait for those that are on by themselves.
+    let told = eventually("addons that all run", || {
+        let told = addons(&cluster, &["status"]);
+        if told.code == 0 { Ok(told) } else { Err(format!("{told:?}")) }
+    });
+    let _ = told.says("marker").says("storage-provisioner");
     let _ = addons(&cluster, &["disable", "marker"]).ok().says("The 'marker' addon is disabled");
 
     twenty_times(&cluster);

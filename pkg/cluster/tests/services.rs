@@ -57,7 +57,14 @@ fn set(world: &World, services: &[ServiceInfo]) {
 }
 
 fn pod(name: &str, ready: bool) -> Backend {
-    Backend { port_name: None, namespace: "default".to_owned(), pod: Some(name.to_owned()), address: None, port: 8080, ready }
+    Backend {
+        port_name: None,
+        namespace: "default".to_owned(),
+        pod: Some(name.to_owned()),
+        address: None,
+        port: 8080,
+        ready,
+    }
 }
 
 fn pods(world: &World, pods: &[Backend]) {

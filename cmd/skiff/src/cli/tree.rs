@@ -13,7 +13,8 @@ use crate::{
 };
 
 /// Flags of `start` that make sense for one call only.
-const ONE_CALL_ONLY: [&str; 5] = ["dry-run", "download-only", "force", "owner-pid", "told"];
+const ONE_CALL_ONLY: [&str; 8] =
+    ["dry-run", "download-only", "force", "owner-pid", "told", "set", "images", "registries"];
 
 /// The whole tree.
 pub(crate) fn command(settings: &Settings) -> Command {

@@ -233,7 +233,7 @@ mod tests {
             "-s 1,virtio-scsi",
             "-s 1:0,virtio-net -s 1,lpc",
             "-s 30,lpc",
-            "-s 2,virtio-blk,/nonexistent",
+            "-s 2,virtio-blk,/dev/null/absent",
             "-s 2,virtio-blk,/dev/null,readonly",
             "-l com9,null",
             "-f bootrom,/dev/null",

@@ -45,7 +45,7 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = String>) -> Result<String,
         clusters_life(&skiff, &mut figures)?;
         if round == options.runs {
             idle(&Node::of(&Skiff::cluster())?, options.idle, &mut figures)?;
-            ingress(&skiff, &folder, &mut figures)?;
+            addons(&skiff, &folder, &mut figures)?;
         }
         time(&skiff, "delete", "delete", 2.0, &mut figures)?;
     }
@@ -82,9 +82,15 @@ fn clusters_life(skiff: &Skiff, figures: &mut Figures) -> Result<(), String> {
     time(skiff, "stop", "stop", None, figures)?;
     settle_disk();
     time(skiff, "start", "restart to usable", 8.0, figures)?;
-    for (role, memory) in processes::agents(&processes::tree(Node::of(&Skiff::cluster())?.pid)) {
+    memory_of_roles(20.0, figures, |_| true)
+}
+
+/// Resident memory of the agent's processes in the roles that count.
+fn memory_of_roles(at_most: f64, figures: &mut Figures, counts: impl Fn(&str) -> bool) -> Result<(), String> {
+    let node = Node::of(&Skiff::cluster())?;
+    for (role, memory) in processes::agents(&processes::tree(node.pid)).into_iter().filter(|(role, _)| counts(role)) {
         let name = format!("memory of the agent as {role}, RSS");
-        figures.add(Figure::new(&name, Unit::Megabytes, 20.0), megabytes(memory));
+        figures.add(Figure::new(&name, Unit::Megabytes, at_most), megabytes(memory));
     }
     Ok(())
 }
@@ -100,8 +106,8 @@ fn time(
     Ok(())
 }
 
-/// The ingress against nginx. Ratios, as nginx does more or less on another machine.
-fn ingress(skiff: &Skiff, folder: &Path, figures: &mut Figures) -> Result<(), String> {
+/// The addons that serve, and the ingress against nginx. Ratios, as nginx does more or less on another machine.
+fn addons(skiff: &Skiff, folder: &Path, figures: &mut Figures) -> Result<(), String> {
     eprintln!("the ingress against nginx");
     let (kubeconfig, kubectl) = (folder.join("kubeconfig"), skiff.kubectl());
     let node = Node::of(&Skiff::cluster())?.address()?;
@@ -115,8 +121,11 @@ fn ingress(skiff: &Skiff, folder: &Path, figures: &mut Figures) -> Result<(), St
     add("ingress: 99th percentile of times, nginx = 1", 1.3, p99);
     let memory = Figure::new("memory of the ingress with 1000 rules at rest, RSS", Unit::Megabytes, 25.0);
     figures.add(memory, megabytes(compared.memory));
-    // It is done when the pods say that they serve.
-    time(skiff, "addons enable ingress", "ingress: enable to working", 5.0, figures)
+    // It is done when the pods say that they serve, and the metrics when the API hands them out.
+    time(skiff, "addons enable ingress", "ingress: enable to working", 5.0, figures)?;
+    time(skiff, "addons enable metrics-server", "metrics-server: enable to working", 20.0, figures)?;
+    skiff.run("addons enable ingress-dns")?;
+    memory_of_roles(25.0, figures, |role| ["ingress", "metrics-server", "ingress-dns"].contains(&role))
 }
 
 /// What a cluster costs that nobody uses.

@@ -179,6 +179,17 @@ impl NodeImages for AnyDriver {
     }
 }
 
+/// The same with the driver of this cluster if it keeps snapshots; the others refuse.
+macro_rules! each_with_snapshots {
+    ($self:ident, $driver:ident => $call:expr) => {
+        match $self {
+            AnyDriver::Docker($driver) => Ok($call.await?),
+            AnyDriver::Qemu($driver) => Ok($call.await?),
+            AnyDriver::Hyperkit(_) => Err(DriverError::NoSnapshots { kind: $self.kind() }),
+        }
+    };
+}
+
 /// Drivers without snapshots refuse; their [`Capabilities`] say so before.
 impl Snapshots for AnyDriver {
     async fn save_snapshot(
@@ -188,11 +199,7 @@ impl Snapshots for AnyDriver {
         name: &SnapshotName,
         marks: &BTreeMap<String, String>,
     ) -> Result<(), DriverError> {
-        match self {
-            Self::Qemu(driver) => Ok(driver.save_snapshot(cluster, node, name, marks).await?),
-            Self::Docker(driver) => Ok(driver.save_snapshot(cluster, node, name, marks).await?),
-            Self::Hyperkit(_) => Err(DriverError::NoSnapshots { kind: self.kind() }),
-        }
+        each_with_snapshots!(self, driver => driver.save_snapshot(cluster, node, name, marks))
     }
 
     async fn restore_snapshot(
@@ -201,19 +208,11 @@ impl Snapshots for AnyDriver {
         node: &NodeName,
         name: &SnapshotName,
     ) -> Result<(), DriverError> {
-        match self {
-            Self::Qemu(driver) => Ok(driver.restore_snapshot(cluster, node, name).await?),
-            Self::Docker(driver) => Ok(driver.restore_snapshot(cluster, node, name).await?),
-            Self::Hyperkit(_) => Err(DriverError::NoSnapshots { kind: self.kind() }),
-        }
+        each_with_snapshots!(self, driver => driver.restore_snapshot(cluster, node, name))
     }
 
     async fn list_snapshots(&self, cluster: &ClusterName, node: &NodeName) -> Result<Vec<Snapshot>, DriverError> {
-        match self {
-            Self::Qemu(driver) => Ok(driver.list_snapshots(cluster, node).await?),
-            Self::Docker(driver) => Ok(driver.list_snapshots(cluster, node).await?),
-            Self::Hyperkit(_) => Err(DriverError::NoSnapshots { kind: self.kind() }),
-        }
+        each_with_snapshots!(self, driver => driver.list_snapshots(cluster, node))
     }
 
     async fn delete_snapshot(
@@ -222,10 +221,6 @@ impl Snapshots for AnyDriver {
         node: &NodeName,
         name: &SnapshotName,
     ) -> Result<(), DriverError> {
-        match self {
-            Self::Qemu(driver) => Ok(driver.delete_snapshot(cluster, node, name).await?),
-            Self::Docker(driver) => Ok(driver.delete_snapshot(cluster, node, name).await?),
-            Self::Hyperkit(_) => Err(DriverError::NoSnapshots { kind: self.kind() }),
-        }
+        each_with_snapshots!(self, driver => driver.delete_snapshot(cluster, node, name))
     }
 }

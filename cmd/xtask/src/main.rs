@@ -12,9 +12,11 @@ fn main() -> ExitCode {
         Some("arrows") => arrows::check(),
         Some("bench") => bench::run(arguments),
         Some("bench-ingress") => bench::run_ingress(arguments),
+        Some("bench-many") => bench::run_many(arguments),
         Some("bench-qemu") => bench::run_qemu(),
         _ => Err(
-            "usage: xtask arrows | bench [--runs N] [--idle SECONDS] [--skip-baseline] | bench-qemu | bench-ingress …"
+            "usage: xtask arrows | bench [--runs N] [--idle SECONDS] [--skip-baseline] | bench-many [--runs N] \
+             [--idle SECONDS] | bench-qemu | bench-ingress …"
                 .to_owned(),
         ),
     };

@@ -27,6 +27,14 @@ pub(crate) fn read_only(path: &Path, target: &str) -> String {
     format!("{}:{target}:ro", path.display())
 }
 
+/// The first processes of a cluster's running nodes, as this host counts.
+pub(crate) fn first_processes(cluster: &str) -> Result<Vec<u32>, String> {
+    let ids = docker(["ps", "-q", "--no-trunc", "--filter", &format!("label=dev.skiff.cluster={cluster}")])?;
+    let format = ["inspect", "--format", "{{.State.Pid}}"];
+    let told = docker(format.into_iter().chain(ids.split_whitespace()))?;
+    told.split_whitespace().map(|pid| pid.parse().map_err(|_| format!("docker gave the process {pid:?}"))).collect()
+}
+
 /// A running node of skiff, as docker sees it.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {

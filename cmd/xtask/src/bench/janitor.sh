@@ -3,9 +3,10 @@ trap '' INT TERM HUP
 prefix=$1 cluster=$2 folder=$3
 cat >/dev/null
 
-# A start that is still at work holds the cluster's lock: this waits for it.
-[ ! -x "$folder/skiff" ] ||
-	SKIFF_HOME=$folder/home KUBECONFIG=$folder/kubeconfig "$folder/skiff" delete -p "$cluster"
+# A start that is still at work holds its cluster's lock: this waits for it.
+[ ! -x "$folder/skiff" ] || for name in "$cluster" "$prefix"1 "$prefix"2 "$prefix"3 "$prefix"4; do
+	SKIFF_HOME=$folder/home KUBECONFIG=$folder/kubeconfig "$folder/skiff" delete -p "$name"
+done
 
 # Names of ours in a list on the input.
 ours() {

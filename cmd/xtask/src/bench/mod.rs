@@ -9,6 +9,7 @@ mod figures;
 mod ingress;
 mod janitor;
 mod machine;
+mod many;
 mod options;
 mod processes;
 mod qemu;
@@ -18,5 +19,6 @@ mod skiff;
 mod table;
 
 pub(crate) use ingress::alone as run_ingress;
+pub(crate) use many::alone as run_many;
 pub(crate) use qemu::run as run_qemu;
 pub(crate) use run::run;

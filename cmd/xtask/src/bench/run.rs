@@ -8,7 +8,7 @@ use super::{
     figures::{Figure, Figures, Unit},
     ingress::{self, Ingress},
     janitor::Janitor,
-    machine,
+    machine, many,
     options::Options,
     processes,
     skiff::Skiff,
@@ -49,11 +49,12 @@ pub(crate) fn run(arguments: impl IntoIterator<Item = String>) -> Result<String,
         }
         time(&skiff, "delete", "delete", 2.0, &mut figures)?;
     }
+    many::measure(&skiff, options.runs.min(many::ROUNDS), options.idle, &mut figures)?;
     Ok(format!("{machine}\nmedians of {}\n\n{}", options.runs, figures.table()))
 }
 
 /// What one way has left to write is not to slow down the other.
-fn settle_disk() {
+pub(super) fn settle_disk() {
     rustix::fs::sync();
 }
 

@@ -55,17 +55,22 @@ impl Skiff {
 
     /// Runs a command and shows its output as it comes, on standard error.
     pub(crate) fn show(&self, verb: &str) -> Result<(), String> {
-        let mut command = self.command(verb);
+        let mut command = self.command(&Self::cluster(), verb);
         let status = command.stdout(io::stderr()).status().map_err(|error| format!("skiff {verb}: {error}"))?;
         if status.success() { Ok(()) } else { Err(format!("skiff {verb}: {status}")) }
     }
 
     /// Runs a command and watches it; what it prints is shown only if it fails.
     pub(crate) fn run(&self, verb: &str) -> Result<Finished, String> {
-        let log = self.folder.join("skiff.log");
+        self.run_on(&Self::cluster(), verb)
+    }
+
+    /// The same on a cluster of another name.
+    pub(crate) fn run_on(&self, cluster: &str, verb: &str) -> Result<Finished, String> {
+        let log = self.folder.join(format!("{cluster}.log"));
         let failed = |error: io::Error| format!("skiff {verb}: {error}");
         let file = fs::File::create(&log).map_err(failed)?;
-        let mut command = self.command(verb);
+        let mut command = self.command(cluster, verb);
         command.stdout(file.try_clone().map_err(failed)?).stderr(file);
         let begin = Instant::now();
         let mut child = command.spawn().map_err(failed)?;
@@ -93,7 +98,7 @@ impl Skiff {
         line
     }
 
-    fn command(&self, verb: &str) -> Command {
+    fn command(&self, cluster: &str, verb: &str) -> Command {
         let mut command = Command::new(self.folder.join("skiff"));
         // The user's own settings are not what is measured.
         for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("SKIFF_")) {
@@ -101,7 +106,7 @@ impl Skiff {
         }
         command
             .args(verb.split(' '))
-            .args(["-p", &Self::cluster()])
+            .args(["-p", cluster])
             .env("SKIFF_HOME", self.folder.join("home"))
             .env("SKIFF_CACHE", &self.cache)
             .env("KUBECONFIG", self.folder.join("kubeconfig"))

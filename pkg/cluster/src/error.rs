@@ -154,6 +154,15 @@ pub enum ClusterError {
     /// Addons.
     #[error(transparent)]
     Addon(Box<AddonError>),
+    /// A cluster that started, and addons that it did not take.
+    #[error("cluster `{cluster}` is ready, but not all of its addons are in it")]
+    AddonsRefused {
+        /// The cluster.
+        cluster: ClusterName,
+        /// What it did not take, and why.
+        #[source]
+        source: Box<AddonError>,
+    },
     /// Addons cannot be changed while the cluster is frozen.
     #[error("the addons of cluster `{0}` cannot be changed while it is paused")]
     AddonPaused(ClusterName),
@@ -284,6 +293,7 @@ impl Diagnose for ClusterError {
             Self::Snapshot(error) => error.reason(),
             Self::Run(error) => error.reason(),
             Self::Addon(error) => error.reason(),
+            Self::AddonsRefused { cluster, source } => addons_refused(cluster, source),
             Self::AddonPaused(name) => Reason::new(
                 "MK_ADDON_ENABLE_PAUSED",
                 ExitCode::PROGRAM_CONFLICT,
@@ -303,6 +313,12 @@ impl Diagnose for ClusterError {
             Self::Undo { first, .. } => first.reason(),
         }
     }
+}
+
+fn addons_refused(cluster: &ClusterName, source: &AddonError) -> Reason {
+    let reason = source.reason();
+    let again = format!("`skiff addons enable -p {cluster}` or the next `skiff start -p {cluster}` tries again.");
+    Reason::new(reason.id, reason.exit, format!("{} {again}", reason.advice).trim().to_owned())
 }
 
 fn node_ended(cluster: &ClusterName) -> Reason {

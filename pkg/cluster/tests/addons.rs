@@ -10,7 +10,7 @@ use skiff_cluster::{
     AddonReport, AddonRequest, AddonSetting, AddonSettings, ClusterError, PauseScope, StartOptions, StartRequest,
     addon_states, configure_addon, disable_addons, enable_addons, list_addons, pause, start, stop,
 };
-use skiff_config::AddonWish;
+use skiff_config::{AddonWish, Phase};
 use skiff_report::Diagnose as _;
 
 use world::{World, name, options, request};
@@ -208,6 +208,33 @@ async fn a_start_takes_addons_and_what_to_set_of_them() {
         ClusterError::Settings { problems } => assert!(problems[0].message.contains("ADDON.KEY=VALUE"), "{problems:?}"),
         other => panic!("{other}"),
     }
+}
+
+#[tokio::test]
+async fn an_addon_that_a_new_cluster_does_not_take_leaves_the_cluster() {
+    let world = World::new();
+    let refuses = |word: Option<&str>| *world.host.api.refused.lock().unwrap() = word.map(str::to_owned);
+    refuses(Some("registry"));
+    let options = StartOptions { addons: vec!["registry".to_owned(), "metrics-server".to_owned()], ..options() };
+    let with_addons = || StartRequest { options: options.clone(), ..request() };
+    let error = start(&world.host, &world.images, with_addons()).await.unwrap_err();
+    assert!(matches!(&error, ClusterError::AddonsRefused { .. }), "{error:?}");
+    let (reason, told) = (error.reason(), skiff_report::chain(&error));
+    assert!(told.contains("registry") && told.contains("spec.nonsense"), "{told}");
+    assert_ne!(reason.exit.0, 0);
+    assert!(reason.advice.contains("skiff addons enable"), "{}", reason.advice);
+    // The cluster is there, with the addons that it took, and remembers what was wanted.
+    assert_eq!(world.host.store.load(&name()).unwrap().unwrap().status.phase, Phase::Created);
+    assert!(world.kubeconfig().contains("dev") && has(&world, "Deployment kube-system/skiff-metrics-server"));
+    assert_eq!(wish(&world, "registry").enabled, Some(true));
+
+    // A start that is not about it only tells; one that is says so again; then it comes by itself.
+    start(&world.host, &world.images, request()).await.unwrap();
+    let again = start(&world.host, &world.images, with_addons()).await.unwrap_err();
+    assert!(matches!(again, ClusterError::AddonsRefused { .. }), "{again:?}");
+    refuses(None);
+    start(&world.host, &world.images, request()).await.unwrap();
+    assert!(has(&world, "Service kube-system/registry"));
 }
 
 #[tokio::test]

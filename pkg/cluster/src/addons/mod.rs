@@ -12,7 +12,7 @@ mod status;
 mod target;
 mod wanted;
 
-pub(crate) use at_start::{AtStart, want};
+pub(crate) use at_start::{AtStart, Refused, want};
 pub use configure::configure_addon;
 pub use disable::disable_addons;
 pub use enable::enable_addons;

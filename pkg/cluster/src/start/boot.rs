@@ -134,20 +134,31 @@ where
         let agent = self.agent(wanted)?;
         let endpoint = &fleet.identity.config.endpoint;
         let system = System { endpoint, agent: &agent, host: fleet.network.gateway, nodes: fleet.size };
-        let mut manifests = manifests::system(&wanted.spec, &system);
+        let system = manifests::system(&wanted.spec, &system);
         let (addons, patience) = (self.addons(wanted)?, fleet.patience(None));
-        if fleet.fresh {
+        let apply = async {
             // Nothing is there yet that could be in the way, so all goes at once.
-            manifests += &format!("\n---\n{}", addons.first(self.spares_addons()));
-        }
-        let apply = async { api.apply(&manifests, patience).await.map_err(api_error) };
-        let again = async {
-            if !fleet.fresh {
-                addons.reapply(api, patience).await;
+            let usual = fleet.fresh.then(|| addons.first(self.spares_addons()));
+            let all = usual.map(|usual| format!("{system}\n---\n{usual}"));
+            if let Some(all) = all {
+                if api.apply(&all, patience).await.is_ok() {
+                    return Ok(());
+                }
+                // What is wrong with an addon must not be wrong with the cluster.
+                api.apply(&system, patience).await.map_err(api_error)?;
+                addons.bring_usual(api, patience).await;
+                return Ok(());
+            }
+            api.apply(&system, patience).await.map_err(api_error)
+        };
+        let asked = async {
+            match fleet.fresh {
+                true => addons.bring_asked(api, patience).await,
+                false => addons.reapply(api, patience).await,
             }
             Ok(())
         };
-        self.watch.time("api/apply", async { tokio::try_join!(apply, again) }).await.map(drop)
+        self.watch.time("api/apply", async { tokio::try_join!(apply, asked) }).await.map(drop)
     }
 
     /// Applies the addons that a new cluster was spared until it was usable.
@@ -155,12 +166,18 @@ where
         if !fleet.fresh || !self.spares_addons() {
             return Ok(());
         }
-        let spared = self.addons(wanted)?.spared();
+        let (addons, patience) = (self.addons(wanted)?, fleet.patience(None));
+        let spared = addons.spared();
         if spared.is_empty() {
             return Ok(());
         }
-        let apply = api.apply(&spared, fleet.patience(None));
-        self.watch.time("api/apply-addons", apply).await.map_err(api_error)
+        let apply = async {
+            if api.apply(&spared, patience).await.is_err() {
+                addons.bring_usual(api, patience).await;
+            }
+        };
+        self.watch.time("api/apply-addons", apply).await;
+        Ok(())
     }
 
     /// True if a new cluster gets the addons that nobody waits for when it is usable: on few processors
@@ -173,7 +190,8 @@ where
     pub(super) fn addons(&self, wanted: &Wanted) -> Result<AtStart<'_>, ClusterError> {
         let agent = self.agent(wanted)?;
         let context = Context { agent, ..addons::context(&wanted.file, &wanted.spec) };
-        Ok(AtStart::plan(&self.host.catalog, &wanted.file, &wanted.spec, &context, &*self.host.reporter))
+        let reporter = &*self.host.reporter;
+        Ok(AtStart::plan(&self.host.catalog, &wanted.file, &wanted.spec, &context, &self.refused, reporter))
     }
 
     /// The agent's image. A node may have been made by another skiff, and has that one's agent.

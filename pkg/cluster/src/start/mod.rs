@@ -37,7 +37,8 @@ use self::{
     upgrade::{Found, Passage},
 };
 use crate::{
-    ClusterError, ConnectApi, Host, ImageSource, Outcome, StartOptions, StartReport, StartRequest, access, addons,
+    ClusterError, ConnectApi, Host, ImageSource, Outcome, StartOptions, StartReport, StartRequest, access,
+    addons::{self, Refused},
     delete,
     host::{api_error, driver_error, image_error},
     kubeconfig,
@@ -104,6 +105,7 @@ where
         options: &options,
         targets: Targets::All,
         passage: None,
+        refused: Refused::of(&options.addons),
     };
     if options.download_only {
         run.ensure_image(&wanted.spec.kubernetes_version).await?;
@@ -125,7 +127,10 @@ where
     let brought = Box::pin(run.bring_up_or_upgrade(wanted, found)).await;
     drop(place);
     let first = match brought {
-        Ok(report) => return Ok(report),
+        Ok(report) => {
+            let refused = |source| ClusterError::AddonsRefused { cluster: name, source: Box::new(source) };
+            return run.refused.take().map(refused).map_or(Ok(report), Err);
+        }
         Err(error) => error,
     };
     let undo = fresh && !options.keep || options.delete_on_failure;
@@ -172,6 +177,8 @@ struct Run<'a, D, C, K, I> {
     targets: Targets,
     /// Present where nodes change their version.
     passage: Option<Passage>,
+    /// Addons that the cluster did not take.
+    refused: Refused,
 }
 
 impl<D, C, K, I> Run<'_, D, C, K, I>

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     ClusterError, ConnectApi, Host, ImageSource, StartOptions, access,
+    addons::Refused,
     host::{api_error, driver_error},
     kubeconfig, living,
     node_delete::{self, note_size},
@@ -136,6 +137,7 @@ where
             options,
             targets: Targets::One(node),
             passage: None,
+            refused: Refused::default(),
         })
     }
 

@@ -21,6 +21,7 @@ use skiff_runner::Connect;
 use super::{Run, fleet::Member, fleet::Targets, plan::Wanted, provision::phase};
 use crate::{
     ClusterError, ConnectApi, ImageSource, Outcome, StartOptions, StartReport, UpgradeStep,
+    addons::Refused,
     host::{driver_error, image_error},
     identity::Identity,
     living, node_spec, nodes, plan_upgrade,
@@ -452,6 +453,7 @@ where
             options,
             targets,
             passage: Some(passage),
+            refused: Refused::default(),
         }
     }
 

@@ -176,6 +176,8 @@ pub(crate) struct FakeApi {
     pub(crate) objects: Arc<Mutex<Vec<Manifest>>>,
     /// Conditions with this word in them do not come about.
     pub(crate) broken: Arc<Mutex<Option<String>>>,
+    /// Objects with this word in their names are refused.
+    pub(crate) refused: Arc<Mutex<Option<String>>>,
     /// Objects with this word in their names do not go away.
     pub(crate) stuck: Arc<Mutex<Option<String>>>,
     pub(crate) services: Arc<Mutex<Vec<ServiceInfo>>>,

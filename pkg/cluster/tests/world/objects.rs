@@ -4,12 +4,20 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 use skiff_addons::Objects;
-use skiff_kubeapi::{Claim, Condition, Held, KubeError, Manifest, ObjectRef};
+use skiff_kubeapi::{Claim, Condition, Held, KubeError, Manifest, ObjectRef, Trouble};
 
 use super::FakeApi;
 
 impl Objects for FakeApi {
     async fn apply_objects(&self, objects: &[Manifest], _: Claim, _: Duration) -> Result<Vec<Held>, KubeError> {
+        if let Some(word) = &*self.refused.lock().unwrap()
+            && let Some(object) = objects.iter().find(|object| object.object().name.contains(word))
+            && !object.object().name.starts_with("skiff-addon-")
+        {
+            let message = "spec.nonsense: no such field".to_owned();
+            let source = Trouble::Answer { code: 422, reason: "Invalid".to_owned(), message };
+            return Err(KubeError::Refused { object: object.object().to_string(), source });
+        }
         let mut there = self.objects.lock().unwrap();
         there.retain(|old| !objects.iter().any(|new| new.object().is(&old.object())));
         there.extend(objects.iter().cloned());

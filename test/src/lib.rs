@@ -13,6 +13,7 @@ mod leak;
 mod port;
 mod running;
 mod sandbox;
+mod side_by_side;
 mod wait;
 
 pub use archive::{busybox_archive, program_archive};
@@ -21,4 +22,5 @@ pub use command::Finished;
 pub use port::free_port;
 pub use running::Running;
 pub use sandbox::{Cluster, Sandbox, binary};
+pub use side_by_side::{Test, run_side_by_side};
 pub use wait::eventually;

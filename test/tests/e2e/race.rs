@@ -35,8 +35,7 @@ fn is_usable(cluster: &Cluster<'_>) {
     assert_eq!(Finished::of(&mut kubectl).ok().text(), format!("node/{}", cluster.name));
 }
 
-#[test]
-fn twenty_commands_at_once_do_what_they_were_asked() {
+pub(crate) fn twenty_commands_at_once_do_what_they_were_asked() {
     let sandbox = Sandbox::new();
     let clusters = [sandbox.cluster(), sandbox.cluster(), sandbox.cluster()];
     let never = sandbox.cluster();

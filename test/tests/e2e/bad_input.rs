@@ -53,8 +53,7 @@ fn refused(cluster: &Cluster<'_>, &(flags, code, reason, text): &Case) {
     let _ = cluster.run("status", &[]).code(85);
 }
 
-#[test]
-fn settings_that_cannot_be_are_refused_before_anything_is_made() {
+pub(crate) fn settings_that_cannot_be_are_refused_before_anything_is_made() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     for case in SETTINGS {
@@ -63,8 +62,7 @@ fn settings_that_cannot_be_are_refused_before_anything_is_made() {
     assert!(!sandbox.kubeconfig().exists());
 }
 
-#[test]
-fn what_this_host_cannot_give_is_refused_and_undone() {
+pub(crate) fn what_this_host_cannot_give_is_refused_and_undone() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     for case in HOST {
@@ -72,8 +70,7 @@ fn what_this_host_cannot_give_is_refused_and_undone() {
     }
 }
 
-#[test]
-fn all_problems_are_told_at_once() {
+pub(crate) fn all_problems_are_told_at_once() {
     let sandbox = Sandbox::new();
     let flags = ["--memory", "1m", "--cpus", "many", "--subnet", "ten", "--extra-config", "kubelte.x=y"];
     let start = sandbox.cluster().run("start", &flags).code(14);
@@ -82,8 +79,7 @@ fn all_problems_are_told_at_once() {
     }
 }
 
-#[test]
-fn names_that_cannot_be_are_refused_by_every_verb() {
+pub(crate) fn names_that_cannot_be_are_refused_by_every_verb() {
     let sandbox = Sandbox::new();
     for name in ["A", "No_Good", "-x", "x-", "../x", "a/b", "delete", &"x".repeat(41)] {
         for verb in ["start", "stop", "delete", "status", "ip", "logs"] {
@@ -92,16 +88,14 @@ fn names_that_cannot_be_are_refused_by_every_verb() {
     }
 }
 
-#[test]
-fn unknown_verbs_and_flags_exit_with_14_and_a_suggestion() {
+pub(crate) fn unknown_verbs_and_flags_exit_with_14_and_a_suggestion() {
     let sandbox = Sandbox::new();
     let _ = sandbox.run(&["strat"]).code(14).says("'start'");
     let _ = sandbox.run(&["status", "--layuot", "nodes"]).code(14).says("'--layout'");
     let _ = sandbox.run(&["image"]).code(14).says("--help");
 }
 
-#[test]
-fn clusters_that_are_not_there_exit_with_85() {
+pub(crate) fn clusters_that_are_not_there_exit_with_85() {
     let sandbox = Sandbox::new();
     for verb in ["status", "stop", "ip", "ssh", "ssh-key", "logs", "update-context"] {
         let _ = sandbox.run(&[verb, "-p", "nobody"]).code(85).says("there is no cluster `nobody`");
@@ -112,8 +106,7 @@ fn clusters_that_are_not_there_exit_with_85() {
     let _ = sandbox.run(&["delete", "-p", "nobody"]).ok().says("nothing to delete");
 }
 
-#[test]
-fn failures_are_events_for_programs() {
+pub(crate) fn failures_are_events_for_programs() {
     let sandbox = Sandbox::new();
     let start = sandbox.cluster().run("start", &["-o", "json", "--memory", "1m"]).code(23);
     let event: serde_json::Value = start.stdout.lines().last().map(|line| serde_json::from_str(line).unwrap()).unwrap();
@@ -121,8 +114,7 @@ fn failures_are_events_for_programs() {
     assert_eq!(event["data"]["exitcode"], "23", "{start:?}");
 }
 
-#[test]
-fn a_settings_file_with_mistakes_is_named_and_can_be_repaired() {
+pub(crate) fn a_settings_file_with_mistakes_is_named_and_can_be_repaired() {
     let sandbox = Sandbox::new();
     let _ = sandbox.run(&["config", "set", "memory", "lots"]).code(10).says("`lots` is not a size");
     let _ = sandbox.run(&["config", "set", "memroy", "4g"]).code(10).says("`memroy` is not a setting");

@@ -36,8 +36,7 @@ fn is_as_before(cluster: &Cluster<'_>, address: &str) {
     let _ = cluster.kubectl(&["wait", "node", "--all", "--for=condition=Ready", "--timeout=300s"]).ok();
 }
 
-#[test]
-fn a_cluster_survives_whatever_happens_to_its_machine() {
+pub(crate) fn a_cluster_survives_whatever_happens_to_its_machine() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     let _ = start(&cluster, &[]).ok();
@@ -85,8 +84,7 @@ fn a_cluster_survives_whatever_happens_to_its_machine() {
     is_as_before(&cluster, &address);
 }
 
-#[test]
-fn changed_settings_are_applied_with_the_data_kept_or_refused_in_words() {
+pub(crate) fn changed_settings_are_applied_with_the_data_kept_or_refused_in_words() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     let _ = start(&cluster, &[]).ok();

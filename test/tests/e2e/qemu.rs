@@ -37,8 +37,7 @@ fn host_is(cluster: &Cluster<'_>, state: &str) {
     });
 }
 
-#[test]
-fn a_cluster_in_a_virtual_machine_does_what_one_in_a_container_does() {
+pub(crate) fn a_cluster_in_a_virtual_machine_does_what_one_in_a_container_does() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     let _ = start(&cluster, &["--driver", "qemu", "--memory", "3g", "--disk-size", "10g", "--extra-disks", "1"]);

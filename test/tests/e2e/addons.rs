@@ -11,7 +11,7 @@ metadata: {name: marker}
 spec:
   description: A mark in the cluster
   maintainer: tests
-  docs: test/tests/addons.rs
+  docs: test/tests/e2e/addons.rs
   kubernetes: '>=1.20'
   values:
     - {name: text, type: string, default: there, description: What it says}
@@ -30,7 +30,7 @@ metadata: {name: crasher}
 spec:
   description: It ends again and again
   maintainer: tests
-  docs: test/tests/addons.rs
+  docs: test/tests/e2e/addons.rs
   kubernetes: '>=1.20'
   requires: [marker]
   images: [{name: agent, preloaded: true}]
@@ -88,8 +88,7 @@ fn addons(cluster: &Cluster<'_>, args: &[&str]) -> skiff_test::Finished {
     cluster.run("addons", args)
 }
 
-#[test]
-fn addons_come_and_go_without_a_trace() {
+pub(crate) fn addons_come_and_go_without_a_trace() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     let catalog = sandbox.path().join("catalog");

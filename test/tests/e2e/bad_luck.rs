@@ -32,8 +32,7 @@ fn works(cluster: &Cluster<'_>) {
     let _ = cluster.kubectl(&["get", "serviceaccount", "default"]).ok();
 }
 
-#[test]
-fn a_killed_start_is_picked_up_by_the_next() {
+pub(crate) fn a_killed_start_is_picked_up_by_the_next() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     for moment in ["Starting node", "Creating node", "Booting the control plane", "Waiting until"] {
@@ -64,8 +63,7 @@ fn a_killed_start_is_picked_up_by_the_next() {
     let _ = cluster.kubectl(&["get", "configmap", "mark"]).ok();
 }
 
-#[test]
-fn an_interrupted_start_leaves_nothing_of_what_it_began() {
+pub(crate) fn an_interrupted_start_leaves_nothing_of_what_it_began() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     for (moment, signal, code) in [("Creating node", "INT", 130), ("Booting the control plane", "TERM", 143)] {
@@ -147,8 +145,7 @@ fn a_taken_port_is_named_and_nothing_is_lost(cluster: &Cluster<'_>) {
     let _ = cluster.kubectl(&["get", "configmap", "mark"]).ok();
 }
 
-#[test]
-fn two_profiles_and_other_peoples_contexts_live_beside_each_other() {
+pub(crate) fn two_profiles_and_other_peoples_contexts_live_beside_each_other() {
     let sandbox = Sandbox::new();
     let (one, two) = (sandbox.cluster(), sandbox.cluster());
     let done = AtomicBool::new(false);

@@ -13,8 +13,7 @@ fn run(command: &mut Command) -> Finished {
     Finished::of(command)
 }
 
-#[test]
-fn without_docker_start_says_how_to_get_it() {
+pub(crate) fn without_docker_start_says_how_to_get_it() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     let socket = format!("unix://{}/none.sock", sandbox.path().display());
@@ -29,8 +28,7 @@ fn without_docker_start_says_how_to_get_it() {
     let _ = told.says("DOCKER_HOST");
 }
 
-#[test]
-fn a_user_without_rights_is_told_about_the_group() {
+pub(crate) fn a_user_without_rights_is_told_about_the_group() {
     let sandbox = Sandbox::new();
     let uid = run(Command::new("id").arg("-u")).ok();
     if uid.text() != "0" {
@@ -48,8 +46,7 @@ fn a_user_without_rights_is_told_about_the_group() {
     let _ = run(&mut start).code(67).says("PROVIDER_DOCKER_NEWGRP").says("usermod -aG docker");
 }
 
-#[test]
-fn a_taken_subnet_is_refused_with_its_owner() {
+pub(crate) fn a_taken_subnet_is_refused_with_its_owner() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     let format = "{{(index .IPAM.Config 0).Subnet}}";
@@ -72,8 +69,7 @@ fn start_with_another_agent(cluster: &Cluster<'_>, cache: &Path, flags: &[&str])
 
 const NOBODY: [&str; 2] = ["--debian-mirror", "http://127.0.0.1:9"];
 
-#[test]
-fn an_unreachable_mirror_is_named_and_leaves_nothing() {
+pub(crate) fn an_unreachable_mirror_is_named_and_leaves_nothing() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     let start = start_with_another_agent(&cluster, &sandbox.path().join("cache"), &NOBODY).code(49);
@@ -81,8 +77,7 @@ fn an_unreachable_mirror_is_named_and_leaves_nothing() {
     cluster.is_gone();
 }
 
-#[test]
-fn a_full_disk_is_noticed_before_the_build() {
+pub(crate) fn a_full_disk_is_noticed_before_the_build() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     let Some(disk) = SmallDisk::mount(sandbox.path().join("small")) else { return };
@@ -109,8 +104,7 @@ impl Drop for SmallDisk {
     }
 }
 
-#[test]
-fn a_damaged_artifact_is_named_and_never_used() {
+pub(crate) fn a_damaged_artifact_is_named_and_never_used() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     let sets = fs::read_dir(sandbox.cache().join("kubernetes")).ok().into_iter().flatten().flatten();

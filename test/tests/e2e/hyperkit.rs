@@ -60,7 +60,7 @@ impl Place {
     /// Makes the node with keys of its own.
     async fn make(&self) -> Ipv4Addr {
         let image = self.driver.list_images().await.unwrap().remove(0).key;
-        let request = NetworkRequest { cluster: self.cluster.clone(), subnet: None };
+        let request = NetworkRequest { cluster: self.cluster.clone(), subnet: None, ipv6: false };
         let network = self.driver.ensure_network(&request).await.unwrap();
         for key in ["id", "host"] {
             let path = self.sandbox.path().join(key);
@@ -150,8 +150,8 @@ fn write_program(program: &Path, leases: &Path) {
     fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-#[tokio::test]
-async fn a_machine_lives_from_its_first_boot_to_its_last() {
+#[tokio::main(flavor = "current_thread")]
+pub(crate) async fn a_machine_lives_from_its_first_boot_to_its_last() {
     let place = Place::new();
     let Place { driver, cluster, node, .. } = &place;
     let address = place.make().await;
@@ -193,8 +193,8 @@ async fn a_machine_lives_from_its_first_boot_to_its_last() {
     assert!(!place.sandbox.home().join("vm/hyperkit/nodes").join(node.as_str()).exists());
 }
 
-#[tokio::test]
-async fn apple_silicon_is_told_what_to_use() {
+#[tokio::main(flavor = "current_thread")]
+pub(crate) async fn apple_silicon_is_told_what_to_use() {
     let platform = Platform { apple_silicon: true, ..Platform::intel_mac() };
     let options = Options::new(PathBuf::from("/nonexistent"), PathBuf::new(), Vec::new());
     let error = HyperkitDriver::new(Options { platform: Some(platform), ..options }).check().await.unwrap_err();

@@ -19,8 +19,7 @@ struct World<'a> {
     port: u16,
 }
 
-#[test]
-fn pods_work_before_and_after_a_stop() {
+pub(crate) fn pods_work_before_and_after_a_stop() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     let port = free_port();

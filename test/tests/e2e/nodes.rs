@@ -22,8 +22,7 @@ struct Pod {
     address: String,
 }
 
-#[test]
-fn nodes_come_and_go_and_their_pods_find_each_other() {
+pub(crate) fn nodes_come_and_go_and_their_pods_find_each_other() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     let (port, folder) = (published_port(), sandbox.path().join("shared"));

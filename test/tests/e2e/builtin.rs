@@ -22,8 +22,7 @@ struct World<'a> {
     port: u16,
 }
 
-#[test]
-fn addons_work_without_pulling_anything() {
+pub(crate) fn addons_work_without_pulling_anything() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     let port = free_port();

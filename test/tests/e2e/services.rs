@@ -18,8 +18,7 @@ struct World<'a> {
     port: u16,
 }
 
-#[test]
-fn services_are_reached_from_the_host() {
+pub(crate) fn services_are_reached_from_the_host() {
     let sandbox = Sandbox::new();
     let world = World { cluster: sandbox.cluster(), port: free_port() };
     let cluster = &world.cluster;

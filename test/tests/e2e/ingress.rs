@@ -55,8 +55,7 @@ struct Client {
     runtime: Runtime,
 }
 
-#[test]
-fn traffic_flows_while_backends_are_replaced() {
+pub(crate) fn traffic_flows_while_backends_are_replaced() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     let _ = cluster.run("start", &["--addons", "ingress"]).ok();

@@ -35,8 +35,7 @@ fn nothing_works_there(cache: &Path) {
     });
 }
 
-#[test]
-fn a_build_that_is_cut_off_leaves_only_what_the_next_one_goes_on_with() {
+pub(crate) fn a_build_that_is_cut_off_leaves_only_what_the_next_one_goes_on_with() {
     let sandbox = Sandbox::new();
     let (cluster, agent) = (sandbox.cluster(), other_agent(&sandbox));
     let cache = sandbox.home().join("cache");
@@ -61,8 +60,7 @@ fn a_build_that_is_cut_off_leaves_only_what_the_next_one_goes_on_with() {
     cluster.is_gone();
 }
 
-#[test]
-fn a_killed_node_image_is_made_by_the_next_build() {
+pub(crate) fn a_killed_node_image_is_made_by_the_next_build() {
     let sandbox = Sandbox::new();
     let agent = other_agent(&sandbox);
     let build = || {

@@ -21,8 +21,7 @@ fn run(cluster: &Cluster<'_>, verb: &str, args: &[&str]) -> Finished {
     Finished::of(&mut skiff(cluster, verb, args))
 }
 
-#[test]
-fn a_cluster_in_use_is_upgraded_node_by_node_and_back_when_that_fails() {
+pub(crate) fn a_cluster_in_use_is_upgraded_node_by_node_and_back_when_that_fails() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     let _ = run(&cluster, "start", &["--nodes", "2", "--memory", "3g"]).ok();

@@ -110,8 +110,7 @@ fn is_exported(cluster: &Cluster<'_>) {
     assert_eq!(found.code, 1, "the token was exported: {found:?}");
 }
 
-#[test]
-fn a_cluster_lives_as_it_is_told() {
+pub(crate) fn a_cluster_lives_as_it_is_told() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     let _ = cluster.run("start", &["--memory", "2g", "--ttl", "1h"]).ok();
@@ -137,8 +136,7 @@ fn serve_once(text: &'static str) -> String {
     url
 }
 
-#[test]
-fn what_a_job_forgot_is_deleted_when_the_job_is_gone() {
+pub(crate) fn what_a_job_forgot_is_deleted_when_the_job_is_gone() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     let mut job = Command::new("sleep").arg("600").spawn().expect("a job");
@@ -160,8 +158,7 @@ fn what_a_job_forgot_is_deleted_when_the_job_is_gone() {
     cluster.is_gone();
 }
 
-#[test]
-fn the_doctor_says_what_there_is() {
+pub(crate) fn the_doctor_says_what_there_is() {
     let sandbox = Sandbox::new();
     let report = sandbox.run(&["doctor", "-o", "json"]);
     let json = report.json();

@@ -21,7 +21,8 @@ rm -rf vendor/github.com/modern-go/reflect2
 cp -RL /usr/share/gocode/src/github.com/modern-go/reflect2 vendor/github.com/modern-go/reflect2
 
 # Since Go 1.18 an empty string compares equal to the zero value here, so that every custom resource
-# that holds one would be refused as if it held null.
-validator=vendor/github.com/go-openapi/validate/type.go
+# that holds one would be refused as if it held null. The API server has a copy of its own of this
+# package, which is the one that counts.
+validator=vendor/k8s.io/kube-openapi/pkg/validation/validate/type.go
 sed -i 's/if data == nil || reflect\.DeepEqual(reflect\.Zero(.*)) {$/if data == nil {/' "$validator"
 grep -q '^	if data == nil {$' "$validator"

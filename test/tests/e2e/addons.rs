@@ -126,7 +126,11 @@ fn twenty_times(cluster: &Cluster<'_>) {
     let before = objects(cluster);
     for round in 0..20 {
         // Most rounds are quick; some bring pods as well.
-        let name = if round % 10 == 9 { "metrics-server" } else { "marker" };
+        let name = match round % 10 {
+            4 => "ingress",
+            9 => "metrics-server",
+            _ => "marker",
+        };
         let _ = addons(cluster, &["enable", name]).ok();
         assert_ne!(objects(cluster), before);
         let _ = addons(cluster, &["disable", name]).ok();

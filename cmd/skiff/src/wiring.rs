@@ -1,9 +1,12 @@
 //! The concrete parts behind the use cases: the only place that names them.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use skiff_artifacts::{
-    Agent, AnySource, ArtifactError, ArtifactSource, DebianOptions, DebianSource, Digest, NodeImageOptions,
+    Agent, AnySource, ArtifactError, ArtifactSource, DebianOptions, DebianSource, Digest, InUse, NodeImageOptions,
     NodeImageSpec, NodeImageStore, Stamp, VmKitStore, node_image_key,
 };
 use skiff_cluster::{ClusterError, Host, ImageSource, KubeConnector};
@@ -148,6 +151,7 @@ impl Context {
             agent,
             kits,
             kernel: false,
+            in_use: Mutex::default(),
         })
     }
 
@@ -176,6 +180,8 @@ pub(crate) struct Images {
     kits: VmKitStore,
     /// Images are for machines with a kernel of their own.
     kernel: bool,
+    /// Images that a driver may be taking in.
+    in_use: Mutex<Vec<InUse>>,
 }
 
 impl Images {
@@ -204,8 +210,10 @@ impl Images {
         Ok(self.store.cached(&self.spec(version)?).is_some())
     }
 
-    /// Removes the archive of an image that a driver has taken in: it is only a second copy.
+    /// Removes the archive of an image that a driver has taken in: it is only a second copy. Where
+    /// another process is about to give it to a driver of its own, that one will.
     pub(crate) fn discard(&self, version: &KubeVersion) -> Result<(), ArtifactError> {
+        self.in_use.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.store.discard(&node_image_key(&self.spec(version)?))
     }
 }
@@ -219,6 +227,8 @@ impl ImageSource for Images {
 
     async fn build(&self, version: &KubeVersion, reporter: &dyn Reporter) -> Result<NodeImage, ArtifactError> {
         let spec = self.spec(version)?;
+        let in_use = self.store.in_use(&node_image_key(&spec)).await?;
+        self.in_use.lock().unwrap_or_else(PoisonError::into_inner).push(in_use);
         let rootfs = match self.store.cached(&spec) {
             Some(rootfs) => rootfs,
             None => self.store.build(&spec, &self.source.fetch(version, reporter).await?, reporter).await?,

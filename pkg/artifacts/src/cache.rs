@@ -45,10 +45,8 @@ impl Cache {
 
     /// Waits until no other process holds the lock of this name, saying once for whom.
     pub(crate) async fn lock(&self, name: &str, doing: &str, reporter: &dyn Reporter) -> Result<Lock, ArtifactError> {
-        let path = self.folder("locks")?.join(format!("{name}.lock"));
+        let (mut file, path) = self.lock_file(name)?;
         let io = |action| ArtifactError::io(action, &path);
-        let open = File::options().read(true).write(true).create(true).truncate(false).open(&path);
-        let mut file = open.map_err(io("open"))?;
         let mut told = false;
         loop {
             match file.try_lock() {
@@ -67,6 +65,35 @@ impl Cache {
         file.set_len(0).and_then(|()| file.rewind()).map_err(io("write"))?;
         writeln!(file, "process {}, {doing}", std::process::id()).map_err(io("write"))?;
         Ok(Lock { _file: file })
+    }
+
+    /// Notes that what this name stands for is in use, by this process among others. Waits for the moment
+    /// that somebody takes to remove it.
+    pub(crate) async fn in_use(&self, name: &str) -> Result<Lock, ArtifactError> {
+        let (file, path) = self.lock_file(name)?;
+        loop {
+            match file.try_lock_shared() {
+                Ok(()) => return Ok(Lock { _file: file }),
+                Err(TryLockError::Error(error)) => return Err(ArtifactError::io("lock", &path)(error)),
+                Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_POLL).await,
+            }
+        }
+    }
+
+    /// The lock of this name, unless anybody has it or uses what it stands for.
+    pub(crate) fn unless_in_use(&self, name: &str) -> Result<Option<Lock>, ArtifactError> {
+        let (file, path) = self.lock_file(name)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock { _file: file })),
+            Err(TryLockError::WouldBlock) => Ok(None),
+            Err(TryLockError::Error(error)) => Err(ArtifactError::io("lock", &path)(error)),
+        }
+    }
+
+    fn lock_file(&self, name: &str) -> Result<(File, PathBuf), ArtifactError> {
+        let path = self.folder("locks")?.join(format!("{name}.lock"));
+        let open = File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        Ok((open.map_err(ArtifactError::io("open", &path))?, path))
     }
 
     /// Fails if the file system of the cache has less than `needed` bytes free.

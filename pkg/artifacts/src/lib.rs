@@ -21,7 +21,7 @@ pub use auto::AnySource;
 pub use debian::{DebianOptions, DebianSource, Stamp};
 pub use error::ArtifactError;
 pub use images::Digest;
-pub use node_image::{Agent, NodeImageOptions, NodeImageSpec, NodeImageStore, NodeRootfs, node_image_key};
+pub use node_image::{Agent, InUse, NodeImageOptions, NodeImageSpec, NodeImageStore, NodeRootfs, node_image_key};
 pub use set::{Arch, Artifact, ArtifactSet, ArtifactTree};
 pub use source::{ArtifactSource, COMPONENTS, SourceKind};
 pub use vm_kit::VmKitStore;

@@ -13,4 +13,4 @@ mod store;
 mod tools;
 
 pub use spec::{Agent, NodeImageSpec, NodeRootfs, node_image_key};
-pub use store::{NodeImageOptions, NodeImageStore};
+pub use store::{InUse, NodeImageOptions, NodeImageStore};

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     ArtifactError, ArtifactSet,
-    cache::{self, Cache, make_folder},
+    cache::{self, Cache, Lock, make_folder},
     debian::Mirror,
     job::Journal,
     rootfs::recipe,
@@ -108,19 +108,40 @@ impl NodeImageStore {
         }
         let archive = base.join(base::ARCHIVE);
         make_folder(&folder, async |part| assemble::make(&part, &archive, spec, set, &mut journal).await).await?;
-        for current in [&base, &folder] {
-            remove_old_siblings(current)?;
+        // Bases are read under this lock only.
+        for old in old_siblings(&base)? {
+            cache::remove(&old)?;
+        }
+        for old in old_siblings(&folder)? {
+            match old.file_name().and_then(|key| key.to_str()) {
+                Some(key) => self.discard(key)?,
+                None => cache::remove(&old)?,
+            }
         }
         Ok(NodeRootfs { key, tar: folder.join(assemble::ARCHIVE), labels: spec.labels() })
     }
 
+    /// Keeps others from discarding an image's archive, from before it is looked for until a driver has
+    /// taken it in: it may have to go to several, by several processes.
+    ///
+    /// # Errors
+    /// When the cache cannot be written.
+    pub async fn in_use(&self, key: &str) -> Result<InUse, ArtifactError> {
+        Ok(InUse { _lock: self.cache.in_use(&use_of(key)).await? })
+    }
+
     /// Removes the archive of an image: once a driver has taken it in, it is only a second copy.
-    /// Nothing happens if it is absent.
+    /// Nothing happens if it is absent, or if somebody else uses it, who will do it then.
     ///
     /// # Errors
     /// When it cannot be removed.
     pub fn discard(&self, key: &str) -> Result<(), ArtifactError> {
-        cache::remove(&self.folder(key))
+        let folder = self.folder(key);
+        if !folder.exists() {
+            return Ok(());
+        }
+        let alone = self.cache.unless_in_use(&use_of(key))?;
+        alone.map_or(Ok(()), |_lock| cache::remove(&folder))
     }
 
     fn folder(&self, key: &str) -> PathBuf {
@@ -128,19 +149,31 @@ impl NodeImageStore {
     }
 }
 
-/// Removes the folders beside `keep` that earlier recipes left. Young ones stay: another process may
-/// be about to hand them to a driver.
-fn remove_old_siblings(keep: &Path) -> Result<(), ArtifactError> {
-    let Some(parent) = keep.parent() else { return Ok(()) };
+/// An image's archive that stays for as long as this is held.
+#[derive(Debug)]
+pub struct InUse {
+    _lock: Lock,
+}
+
+/// Name of the lock that those share who use an image's archive.
+fn use_of(key: &str) -> String {
+    format!("node-image-{key}")
+}
+
+/// The folders beside `keep` that earlier recipes left. Young ones are not among them: another process
+/// may be about to hand them to a driver.
+fn old_siblings(keep: &Path) -> Result<Vec<PathBuf>, ArtifactError> {
+    let Some(parent) = keep.parent() else { return Ok(Vec::new()) };
     let list = || ArtifactError::io("list", parent);
+    let mut old = Vec::new();
     for entry in fs::read_dir(parent).map_err(list())? {
         let entry = entry.map_err(list())?;
         let age = entry.metadata().and_then(|data| data.modified()).map_err(list())?.elapsed().unwrap_or_default();
         if entry.path() != keep && age > YOUNG {
-            cache::remove(&entry.path())?;
+            old.push(entry.path());
         }
     }
-    Ok(())
+    Ok(old)
 }
 
 #[cfg(test)]
@@ -164,8 +197,7 @@ mod tests {
         }
         let yesterday = std::time::SystemTime::now() - Duration::from_hours(24);
         fs::File::open(dir.path().join("old")).unwrap().set_modified(yesterday).unwrap();
-        remove_old_siblings(&dir.path().join("new")).unwrap();
-        assert!(dir.path().join("young").exists() && !dir.path().join("old").exists());
+        assert_eq!(old_siblings(&dir.path().join("new")).unwrap(), [dir.path().join("old")]);
     }
 
     #[test]
@@ -178,6 +210,23 @@ mod tests {
         std::fs::write(store.folder(&key).join(assemble::ARCHIVE), "").unwrap();
         assert_eq!(store.cached(&spec()).unwrap().key, key);
         store.discard(&key).unwrap();
+        store.discard(&key).unwrap();
+        assert_eq!(store.cached(&spec()), None);
+    }
+
+    #[tokio::test]
+    async fn an_image_that_others_use_is_not_discarded() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = NodeImageStore::new(NodeImageOptions { cache: dir.path().into(), mirror: None, keyring: None });
+        let key = node_image_key(&spec());
+        std::fs::create_dir_all(store.folder(&key)).unwrap();
+        std::fs::write(store.folder(&key).join(assemble::ARCHIVE), "").unwrap();
+        let one = store.in_use(&key).await.unwrap();
+        let other = store.in_use(&key).await.unwrap();
+        drop(one);
+        store.discard(&key).unwrap();
+        assert!(store.cached(&spec()).is_some(), "the other one is still reading it");
+        drop(other);
         store.discard(&key).unwrap();
         assert_eq!(store.cached(&spec()), None);
     }

@@ -3,10 +3,14 @@
 use std::{
     fmt::Write as _,
     io::Write,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Condvar, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
+use http::{HeaderValue, Request, StatusCode, header, uri};
+
+use super::table::{Route, Upstream};
 use crate::metrics::Counter;
 
 /// What may wait to be written; what comes on top is dropped and counted.
@@ -81,19 +85,60 @@ impl AccessLog {
     }
 }
 
+/// Where a request went, as far as it came.
+#[derive(Default)]
+pub(crate) struct Trail {
+    /// The route that it took.
+    pub(crate) route: Option<Arc<Route>>,
+    /// The backend.
+    pub(crate) upstream: Option<Arc<Upstream>>,
+    /// The endpoint that answered.
+    pub(crate) address: Option<SocketAddr>,
+}
+
 /// A line in the making. It is written when it goes out of scope, which is when the answer has been sent.
 pub(crate) struct Record {
     log: Arc<AccessLog>,
-    head: String,
-    tail: String,
     started: Instant,
+    line: String,
+    agent: Option<HeaderValue>,
+    trail: Trail,
     bytes: u64,
 }
 
 impl Record {
-    /// A record of a request that began at `started`. `head` goes before the number of bytes and the time, `tail` after.
-    pub(crate) fn new(log: &Arc<AccessLog>, started: Instant, head: String, tail: String) -> Self {
-        Self { log: Arc::clone(log), head, tail, started, bytes: 0 }
+    /// A record of a request that began at `started`; none if nothing is logged.
+    pub(crate) fn begin<B>(
+        log: &Arc<AccessLog>,
+        started: Instant,
+        client: IpAddr,
+        request: &Request<B>,
+    ) -> Option<Self> {
+        if !log.is_on() {
+            return None;
+        }
+        let mut line = String::with_capacity(256);
+        let now = jiff::Timestamp::now();
+        let host = request.uri().host().map(str::as_bytes);
+        let host = host.or_else(|| request.headers().get(header::HOST).map(HeaderValue::as_bytes)).unwrap_or_default();
+        // Writing to a string cannot fail.
+        let _ = write!(line, "{client} {now:.3} \"");
+        escape(&mut line, host);
+        line.push_str("\" \"");
+        escape(&mut line, request.method().as_str().as_bytes());
+        line.push(' ');
+        let path = request.uri().path_and_query().map_or("", uri::PathAndQuery::as_str);
+        escape(&mut line, path.as_bytes());
+        let _ = write!(line, " {:?}\"", request.version());
+        let agent = request.headers().get(header::USER_AGENT).cloned();
+        Some(Self { log: Arc::clone(log), started, line, agent, trail: Trail::default(), bytes: 0 })
+    }
+
+    /// Notes the head of the answer and the way to it.
+    pub(crate) fn answered(&mut self, status: StatusCode, trail: Trail) {
+        self.line.push(' ');
+        self.line.push_str(status.as_str());
+        self.trail = trail;
     }
 
     /// Counts bytes of the answer.
@@ -104,16 +149,24 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let mut line = std::mem::take(&mut self.head);
+        let Self { line, trail, .. } = self;
+        let route = trail.route.as_ref().map_or("-", |route| &route.name);
+        let upstream = trail.upstream.as_ref().map_or("-", |upstream| &upstream.name);
         // Writing to a string cannot fail.
-        let _ = writeln!(line, " {} {:.3} {}", self.bytes, self.started.elapsed().as_secs_f64(), self.tail);
+        let _ = write!(line, " {} {:.3} {route} {upstream} ", self.bytes, self.started.elapsed().as_secs_f64());
+        match trail.address {
+            Some(address) => drop(write!(line, "{address}")),
+            None => line.push('-'),
+        }
+        line.push_str(" \"");
+        escape(line, self.agent.as_ref().map_or(b"-", HeaderValue::as_bytes));
+        line.push_str("\"\n");
         self.log.add(line.as_bytes());
     }
 }
 
-/// Adds text from outside in quotes; what could be taken for the end of it or of the line is escaped.
-pub(crate) fn quote(line: &mut String, text: &[u8]) {
-    line.push('"');
+/// Adds text from outside. What could be taken for the end of its quotes or of the line is escaped.
+fn escape(line: &mut String, text: &[u8]) {
     for &byte in text {
         match byte {
             b'"' | b'\\' => {
@@ -125,7 +178,6 @@ pub(crate) fn quote(line: &mut String, text: &[u8]) {
             _ => drop(write!(line, "\\x{byte:02x}")),
         }
     }
-    line.push('"');
 }
 
 #[cfg(test)]
@@ -146,24 +198,38 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_line_is_written_when_its_record_goes() {
+    fn line_of(request: &Request<()>) -> String {
         let sink = Sink::default();
         let log = AccessLog::to(sink.clone());
-        let mut record = Record::new(&log, Instant::now(), "head".to_owned(), "tail".to_owned());
+        let mut record = Record::begin(&log, Instant::now(), [192, 0, 2, 1].into(), request).unwrap();
+        record.answered(StatusCode::OK, Trail::default());
         record.sent(7);
         drop(record);
         while sink.0.lock().unwrap().is_empty() {
             std::thread::sleep(Duration::from_millis(1));
         }
-        let line = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
-        assert!(line.starts_with("head 7 0.") && line.ends_with(" tail\n"), "{line}");
+        String::from_utf8(sink.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn a_line_is_written_when_its_record_goes() {
+        let line =
+            line_of(&Request::get("/a?b").header("host", "web.test").header("user-agent", "me").body(()).unwrap());
+        let (client, rest) = line.split_once(' ').unwrap();
+        let (time, rest) = rest.split_once(' ').unwrap();
+        assert_eq!((client, time.len()), ("192.0.2.1", "2026-01-02T03:04:05.678Z".len()));
+        let (before, after) = rest.split_once(" 7 0.").unwrap();
+        assert_eq!(before, "\"web.test\" \"GET /a?b HTTP/1.1\" 200");
+        assert_eq!(after.split_once(' ').unwrap().1, "- - - \"me\"\n");
     }
 
     #[test]
     fn nobody_can_forge_a_line() {
         let mut line = String::new();
-        quote(&mut line, b"a\"b\\c\nd\xff");
-        assert_eq!(line, "\"a\\\"b\\\\c\\x0ad\\xff\"");
+        escape(&mut line, b"a\"b\\c\nd\xff");
+        assert_eq!(line, "a\\\"b\\\\c\\x0ad\\xff");
+        let agent = HeaderValue::from_bytes(b"x\" 200\xff").unwrap();
+        let line = line_of(&Request::get("/").header("user-agent", agent).body(()).unwrap());
+        assert!(line.ends_with(" \"x\\\" 200\\xff\"\n"), "{line}");
     }
 }

@@ -201,10 +201,15 @@ enum Source {
 /// A body that comes from a backend.
 struct Stream {
     inner: Incoming,
+    /// What has been read before it was asked for.
+    ahead: Option<Read>,
     patience: Duration,
     silence: Option<Pin<Box<Sleep>>>,
     lease: Option<Lease>,
 }
+
+/// A part of a body; none at its end.
+type Read = Option<Result<Frame<Bytes>, BodyFault>>;
 
 impl ReplyBody {
     /// A body that is there already.
@@ -214,9 +219,29 @@ impl ReplyBody {
 
     /// A body from a backend, whose connection is given back at its end.
     pub(super) fn stream(inner: Incoming, patience: Duration, lease: Option<Lease>) -> Self {
-        let mut stream = Stream { inner, patience, silence: None, lease };
+        let mut stream = Stream { inner, ahead: None, patience, silence: None, lease };
         stream.finish_if_at_end();
         Self { source: Source::Stream(stream), record: None }
+    }
+
+    /// Takes the first part if it came together with the head, so that both leave together: what costs most is to
+    /// write twice. Nothing is waited for but other tasks of this thread, one of which reads from the backend.
+    pub(super) async fn look_ahead(&mut self) {
+        let Source::Stream(stream) = &mut self.source else { return };
+        if stream.is_at_end() {
+            return;
+        }
+        let mut asked = false;
+        stream.ahead = std::future::poll_fn(|cx| match stream.poll(cx) {
+            Poll::Ready(read) => Poll::Ready(Some(read)),
+            Poll::Pending if asked => Poll::Ready(None),
+            Poll::Pending => {
+                asked = true;
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+        })
+        .await;
     }
 
     /// Names the entry of the access log.
@@ -234,7 +259,31 @@ impl Stream {
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyFault>>> {
+    fn is_at_end(&self) -> bool {
+        match &self.ahead {
+            Some(read) => read.is_none(),
+            None => self.inner.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let rest = self.inner.size_hint();
+        let ahead = match &self.ahead {
+            Some(Some(Ok(frame))) => frame.data_ref().map_or(0, |data| data.len() as u64),
+            _ => return rest,
+        };
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower() + ahead);
+        if let Some(upper) = rest.upper() {
+            hint.set_upper(upper + ahead);
+        }
+        hint
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Read> {
+        if let Some(read) = self.ahead.take() {
+            return Poll::Ready(read);
+        }
         match Pin::new(&mut self.inner).poll_frame(cx) {
             Poll::Ready(None) => {
                 if let Some(lease) = self.lease.take() {
@@ -278,14 +327,14 @@ impl Body for ReplyBody {
     fn is_end_stream(&self) -> bool {
         match &self.source {
             Source::Full(data) => data.is_empty(),
-            Source::Stream(stream) => stream.inner.is_end_stream(),
+            Source::Stream(stream) => stream.is_at_end(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Full(data) => SizeHint::with_exact(data.len() as u64),
-            Source::Stream(stream) => stream.inner.size_hint(),
+            Source::Stream(stream) => stream.size_hint(),
         }
     }
 }

@@ -19,6 +19,7 @@ use super::{
     Worker,
     body::{RequestBody, Upload},
     pool::{Key, Lease, Sender},
+    serve::without_port,
 };
 use crate::ingress::{policy::Timeouts, table::Upstream};
 
@@ -102,8 +103,6 @@ pub(super) async fn forward(
     mut request: Request<RequestBody>,
     timeouts: &Timeouts,
 ) -> Result<Answer, Failure> {
-    let host = request.headers().get(http::header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let host = super::serve::without_port(host).to_owned();
     let turn = upstream.in_turn();
     let alive = turn.clone().filter(|address| !worker.pool.is_dead(*address));
     let dead = turn.filter(|address| worker.pool.is_dead(*address));
@@ -122,7 +121,7 @@ pub(super) async fn forward(
         left -= 1;
         let key = Key { address, protocol: upstream.protocol };
         let patience = if left > 0 { timeouts.connect.min(FIRST_PATIENCE) } else { timeouts.connect };
-        match endpoint(worker, key, &host, (patience, reuse), timeouts, request).await {
+        match endpoint(worker, key, (patience, reuse), timeouts, request).await {
             Try::Answered(response, lease) => return Ok(Answer { response, lease, address }),
             Try::Failed(failure) => return Err(failure),
             Try::Again(back) => request = *back,
@@ -135,7 +134,6 @@ pub(super) async fn forward(
 async fn endpoint(
     worker: &Worker,
     key: Key,
-    host: &str,
     (patience, reuse): (Duration, bool),
     timeouts: &Timeouts,
     mut request: Request<RequestBody>,
@@ -149,7 +147,7 @@ async fn endpoint(
             done => return done,
         }
     }
-    let sender = match tokio::time::timeout(patience, worker.pool.connect(key, host)).await {
+    let sender = match tokio::time::timeout(patience, worker.pool.connect(key, host(&request))).await {
         Ok(Ok(sender)) => sender,
         failed => {
             let error = failed.err().map_or_else(|| "refused or broken".to_owned(), |elapsed| elapsed.to_string());
@@ -160,6 +158,12 @@ async fn endpoint(
         }
     };
     send(worker, key, sender, timeouts, request).await
+}
+
+/// The host that a request is for, without its port.
+fn host(request: &Request<RequestBody>) -> &str {
+    let header = || request.headers().get(http::header::HOST)?.to_str().ok();
+    request.uri().host().or_else(header).map_or("", without_port)
 }
 
 async fn send(worker: &Worker, key: Key, sender: Sender, timeouts: &Timeouts, request: Request<RequestBody>) -> Try {

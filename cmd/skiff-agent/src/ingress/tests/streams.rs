@@ -66,6 +66,27 @@ async fn both_bodies_flow_at_the_same_time() {
     }
 }
 
+/// What comes at once leaves together with the head; what does not must not hold it back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_does_not_wait_for_its_body() {
+    let backend = Backend::start("one").await;
+    let proxy = proxy(&backend, &[]).await;
+    let stream = TcpStream::connect(proxy.http).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    for _ in 0..2 {
+        let (parts, body) = open_body();
+        let request = Request::post("/echo").header("host", "a.test").body(body).unwrap();
+        let mut response = sender.send_request(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        parts.send("late").unwrap();
+        assert_eq!(chunk(response.body_mut()).await, "late");
+        drop(parts);
+        assert_eq!(response.into_body().collect().await.unwrap().to_bytes(), "");
+        sender.ready().await.unwrap();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_websocket_becomes_a_line() {
     let backend = Backend::start("one").await;

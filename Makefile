@@ -19,10 +19,10 @@ build:
 	OPENSSL_STATIC=1 RUSTFLAGS="-C target-feature=+crt-static" \
 		cargo build --release --target $(HOST) -p skiff -p skiff-agent
 
-## test: everything, end-to-end tests on real clusters included
+## test: everything, end-to-end tests on real clusters included; no documentation holds tests, and looking takes time
 test: build
 	deploy/host/prepare test
-	deploy/host/dockerd run sh -ec '$(BIN)/skiff node-image build && cargo test --workspace --no-fail-fast'
+	deploy/host/dockerd run sh -ec '$(BIN)/skiff node-image build && cargo test --workspace --tests --no-fail-fast'
 
 ## chaos: many rounds of faults (SKIFF_CHAOS_ROUNDS, SKIFF_CHAOS_SEED) on a cluster of its own
 chaos: export SKIFF_CHAOS_ROUNDS ?= 100

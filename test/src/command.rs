@@ -1,9 +1,12 @@
 //! Running programs in tests.
 
 use std::{
-    fmt,
+    env, fmt,
+    io::{self, Write as _},
     os::unix::process::ExitStatusExt as _,
     process::{Command, ExitStatus},
+    thread,
+    time::Instant,
 };
 
 use serde_json::Value;
@@ -27,7 +30,9 @@ impl Finished {
     #[must_use]
     pub fn of(command: &mut Command) -> Self {
         let line = format!("{command:?}");
+        let begun = Instant::now();
         let output = command.output().unwrap_or_else(|error| panic!("cannot run {line}: {error}"));
+        trace(&line, begun);
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Self::new(line, output.status, text(&output.stdout), text(&output.stderr))
     }
@@ -79,6 +84,20 @@ impl Finished {
     #[must_use]
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+}
+
+/// Tells how long a program took if `SKIFF_TEST_TRACE` is set: for who wonders what a test waits for.
+fn trace(line: &str, begun: Instant) {
+    if env::var_os("SKIFF_TEST_TRACE").is_some() {
+        // The environment comes first, with long paths.
+        let words = line.split(" \"").skip_while(|word| word.contains('=')).collect::<Vec<_>>().join(" \"");
+        let _ = writeln!(
+            io::stderr(),
+            "{}: {:.1} s {words}",
+            thread::current().name().unwrap_or_default(),
+            begun.elapsed().as_secs_f32()
+        );
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) fn remains(cluster: &str) -> Vec<String> {
     remains
 }
 
-/// The bridges of this host that a cluster's networks have.
+/// The bridges of this host that a cluster's networks have. Once the cluster is gone nobody can tell.
 pub(crate) fn bridges(cluster: &str) -> Vec<String> {
     let filter = format!("label={LABEL}={cluster}");
     let listed = Finished::of(Command::new("docker").args(["network", "ls", "-q", "--filter", &filter]));
@@ -40,15 +40,13 @@ pub(crate) fn rules(bridges: &[String]) -> Vec<String> {
     rules.map(|rule| format!("iptables {rule}")).collect()
 }
 
-/// The processes of a program that work in a skiff home.
-pub(crate) fn processes(program: &Path, home: &Path) -> Vec<String> {
+/// The processes that work in a skiff home, and those that they have begun.
+pub(crate) fn processes(home: &Path) -> Vec<String> {
     let home = format!("SKIFF_HOME={}", home.display()).into_bytes();
-    let program = fs::canonicalize(program).ok();
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten().map(|entry| entry.path());
     let works_there = |process: &PathBuf| {
         let environment = fs::read(process.join("environ")).unwrap_or_default();
-        let runs = fs::read_link(process.join("exe")).ok();
-        runs.is_some() && runs == program && environment.split(|byte| *byte == 0).any(|variable| variable == home)
+        environment.split(|byte| *byte == 0).any(|variable| variable == home)
     };
     let line = |process: PathBuf| {
         let line = fs::read(process.join("cmdline")).unwrap_or_default();

@@ -13,7 +13,7 @@ use std::{
 
 use tempfile::TempDir;
 
-use crate::{Finished, eventually, leak};
+use crate::{Finished, busybox_archive, eventually, leak};
 
 /// The folder in which skiff, and what it runs, makes temporary files.
 const TEMPORARY: &str = "tmp";
@@ -22,6 +22,8 @@ const TEMPORARY: &str = "tmp";
 pub struct Sandbox {
     folder: TempDir,
     clusters: Mutex<Vec<String>>,
+    // Of clusters that the test deletes.
+    bridges: Mutex<Vec<String>>,
 }
 
 /// A cluster's name in a sandbox; whether there is such a cluster is the test's affair.
@@ -55,7 +57,7 @@ impl Sandbox {
     pub fn within(folder: &Path) -> Self {
         let folder = tempfile::Builder::new().prefix("skiff-test-").tempdir_in(folder).expect("a temporary folder");
         fs::create_dir(folder.path().join(TEMPORARY)).expect("a folder for temporary files");
-        Self { folder, clusters: Mutex::default() }
+        Self { folder, clusters: Mutex::default(), bridges: Mutex::default() }
     }
 
     /// A cluster name that no other test and no other run has.
@@ -116,6 +118,11 @@ impl Sandbox {
         remains
     }
 
+    /// Notes which rules of this host's packet filter must go with a cluster.
+    fn remember_bridges(&self, name: &str) {
+        self.bridges.lock().unwrap_or_else(PoisonError::into_inner).extend(leak::bridges(name));
+    }
+
     /// Files that commands which have ended should have removed.
     #[must_use]
     pub fn forgotten_files(&self) -> Vec<PathBuf> {
@@ -149,7 +156,7 @@ impl Drop for Sandbox {
         let clusters = std::mem::take(&mut *self.clusters.lock().unwrap_or_else(PoisonError::into_inner));
         let mut problems = Vec::new();
         for name in clusters {
-            let bridges = leak::bridges(&name);
+            self.remember_bridges(&name);
             let deleted = self.run(&["delete", "-p", &name]);
             // A test that failed already keeps its own reason.
             if thread::panicking() {
@@ -159,15 +166,15 @@ impl Drop for Sandbox {
                 problems.push(format!("{deleted:?}"));
             }
             problems.extend(self.remains(&name));
-            problems.extend(leak::rules(&bridges));
         }
         if thread::panicking() {
             return;
         }
         eventually("the end of all that skiff began", || {
-            let processes = leak::processes(&binary(), &self.home());
+            let processes = leak::processes(&self.home());
             if processes.is_empty() { Ok(()) } else { Err(processes.join("\n")) }
         });
+        problems.extend(leak::rules(&self.bridges.lock().unwrap_or_else(PoisonError::into_inner)));
         problems.extend(self.forgotten_files().into_iter().map(|file| format!("{}", file.display())));
         assert!(problems.is_empty(), "left behind:\n{}", problems.join("\n"));
     }
@@ -183,6 +190,9 @@ impl Cluster<'_> {
     /// `skiff VERB -p NAME ARGS…`, not yet started.
     #[must_use]
     pub fn skiff(&self, verb: &str, args: &[&str]) -> Command {
+        if verb == "delete" {
+            self.sandbox.remember_bridges(&self.name);
+        }
         self.sandbox.skiff(&[&[verb, "-p", &self.name], args].concat())
     }
 
@@ -206,6 +216,16 @@ impl Cluster<'_> {
         let file = self.sandbox.path().join(format!("{}-{}.yaml", self.name, manifests.len()));
         fs::write(&file, manifests).expect("a manifest file");
         let _ = self.kubectl(&["apply", "-f", &file.to_string_lossy()]).ok();
+    }
+
+    /// Loads an image that holds busybox into all its nodes, and tells where its archive is.
+    ///
+    /// # Panics
+    /// When that fails.
+    pub fn load_busybox(&self, image: &str) -> PathBuf {
+        let archive = busybox_archive(self.sandbox.path(), image);
+        let _ = self.run("image", &["load", &archive.to_string_lossy()]).ok();
+        archive
     }
 
     /// Asserts that nothing is left of it.

@@ -10,7 +10,7 @@ use std::{
 /// # Panics
 /// With the last refusal when the while is over.
 pub fn eventually<T>(what: &str, mut ask: impl FnMut() -> Result<T, String>) -> T {
-    let end = Instant::now() + Duration::from_secs(300);
+    let end = Instant::now() + Duration::from_secs(600);
     loop {
         match ask() {
             Ok(answer) => return answer,

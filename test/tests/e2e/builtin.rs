@@ -36,7 +36,7 @@ pub(crate) fn addons_work_without_pulling_anything() {
     let _ = world.cluster.kubectl(&["top", "nodes"]).ok().says(&world.cluster.name);
     push(&world);
     world.cluster.apply(MANIFESTS);
-    let _ = world.cluster.kubectl(&["wait", "pod", "--all", "--for=condition=Ready", "--timeout=120s"]).ok();
+    let _ = world.cluster.kubectl(&["wait", "pod", "--all", "--for=condition=Ready", "--timeout=600s"]).ok();
     check_all(&world, &checks());
     deleting_is_allowed(&world);
     for addon in ADDONS {

@@ -3,7 +3,7 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, TcpListener},
+    net::Ipv4Addr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
     process::Command,
@@ -17,7 +17,7 @@ use skiff_driver::{
 };
 use skiff_driver_hyperkit::{HyperkitDriver, Options, Platform};
 use skiff_report::{Diagnose, Silent};
-use skiff_test::{Finished, Sandbox, eventually};
+use skiff_test::{Finished, Sandbox, eventually, free_port};
 
 /// What the test's machines have in common.
 struct Place {
@@ -43,7 +43,7 @@ impl Place {
             program: Some(program),
             leases: leases.clone(),
             platform: Some(Platform::intel_mac()),
-            lease_patience: Duration::from_secs(400),
+            lease_patience: Duration::from_secs(1200),
             // The image is there: no kernel has to be found any more.
             ..Options::new(
                 sandbox.home().join("vm/hyperkit"),
@@ -52,9 +52,8 @@ impl Place {
             )
         };
         let cluster: ClusterName = format!("hk{}", std::process::id()).parse().unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let node = cluster.node(0);
-        Self { driver: HyperkitDriver::new(options), sandbox, leases, cluster, node, ssh_port: free }
+        Self { driver: HyperkitDriver::new(options), sandbox, leases, cluster, node, ssh_port: free_port() }
     }
 
     /// Makes the node with keys of its own.
@@ -107,7 +106,7 @@ impl Place {
 
     /// What the node answers once it answers. An emulated machine on a busy host takes its time.
     fn answer(&self, words: &str) -> String {
-        let end = Instant::now() + Duration::from_secs(400);
+        let end = Instant::now() + Duration::from_secs(1200);
         loop {
             let finished = self.ssh(words);
             if finished.code == 0 {

@@ -69,7 +69,7 @@ pub(crate) fn traffic_flows_while_backends_are_replaced() {
         .replace("CERT", &BASE64.encode(made.cert.pem()))
         .replace("KEY", &BASE64.encode(made.signing_key.serialize_pem()));
     cluster.apply(&manifests);
-    let _ = cluster.kubectl(&["rollout", "status", "deployment/echo", "--timeout=300s"]).ok();
+    let _ = cluster.kubectl(&["rollout", "status", "deployment/echo", "--timeout=600s"]).ok();
     let client = Arc::new(Client::new(node, made.cert.der()));
     let world = World { cluster, node, client };
     hosts_and_paths(&world);
@@ -256,7 +256,7 @@ fn nothing_fails_while_pods_are_replaced(world: &World<'_>) {
         }),
     ];
     let _ = world.cluster.kubectl(&["rollout", "restart", "deployment/echo"]).ok();
-    let _ = world.cluster.kubectl(&["rollout", "status", "deployment/echo", "--timeout=300s"]).ok();
+    let _ = world.cluster.kubectl(&["rollout", "status", "deployment/echo", "--timeout=600s"]).ok();
     // The last old pods leave after the roll-out has been called done.
     eventually("the end of the old pods", || {
         let template = "{range .items[?(@.metadata.deletionTimestamp)]}{.metadata.name} {end}";

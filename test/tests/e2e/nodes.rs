@@ -3,13 +3,13 @@
 use std::{
     fs,
     io::{self, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     path::Path,
     process::Command,
     time::Duration,
 };
 
-use skiff_test::{Cluster, Finished, Sandbox, busybox_archive, check_all, eventually};
+use skiff_test::{Cluster, Finished, Sandbox, check_all, eventually, free_port};
 
 const IMAGE: &str = "skiff-test/busybox:1";
 const MANIFESTS: &str = include_str!("nodes.yaml");
@@ -25,14 +25,13 @@ struct Pod {
 pub(crate) fn nodes_come_and_go_and_their_pods_find_each_other() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
-    let (port, folder) = (published_port(), sandbox.path().join("shared"));
+    let (port, folder) = (free_port(), sandbox.path().join("shared"));
     fs::create_dir(&folder).expect("a folder");
     fs::write(folder.join("word"), "seen").expect("a file");
     let (ports, mounts) = (format!("m03:{port}:30080"), format!("m02:{}:/shared:ro", folder.display()));
     let own = ["--ports", &ports, "--mounts", &mounts, "--node-labels", "tested=yes,m02:disk=fast"];
     let _ = cluster.run("start", &[&["--nodes", "3", "--memory", "3g"], &own[..]].concat()).ok();
-    let archive = busybox_archive(sandbox.path(), IMAGE);
-    load(&cluster, &archive);
+    let archive = cluster.load_busybox(IMAGE);
     cluster.apply(&MANIFESTS.replace("IMAGE", IMAGE));
     check_all(
         &cluster,
@@ -52,12 +51,6 @@ pub(crate) fn nodes_come_and_go_and_their_pods_find_each_other() {
     let _ = cluster.run("stop", &[]).ok();
     let _ = cluster.run("start", &[]).ok();
     pods_of_all_nodes_talk(&cluster, 3);
-}
-
-/// A port below those that the kernel gives to connections: it stays free while the cluster is off.
-fn published_port() -> u16 {
-    let from = 12_000 + u16::try_from(std::process::id() % 6000).expect("a small number");
-    (from..20_000).find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
 }
 
 fn one_node_has_what_is_its_own(cluster: &Cluster<'_>, port: u16) {
@@ -97,10 +90,6 @@ fn limits_change_while_nodes_go_on(cluster: &Cluster<'_>) {
         let told = cluster.kubectl(&["get", "nodes", "-o", format]).ok();
         if told.text() == "2500Mi 2500Mi 2500Mi" { Ok(()) } else { Err(told.text().to_owned()) }
     });
-}
-
-fn load(cluster: &Cluster<'_>, archive: &Path) {
-    let _ = cluster.run("image", &["load", &archive.to_string_lossy()]).ok();
 }
 
 fn node(cluster: &Cluster<'_>, short: &str) -> String {
@@ -148,33 +137,43 @@ fn pods_of_all_nodes_talk(cluster: &Cluster<'_>, count: usize) {
     eventually("talk between all pods", || {
         let pods = pods(cluster, count);
         for from in &pods {
-            for to in &pods {
-                let url = format!("http://{}:8080", to.address);
-                get(cluster, from, &format!("{url}/name"), |name| name == to.name)?;
-                get(cluster, from, &format!("{url}/cgi-bin/who"), |seen| seen.contains(&from.address))?;
+            let of_pods = pods.iter().flat_map(|to| ["name", "cgi-bin/who"].map(|path| url(&to.address, 8080, path)));
+            let urls = of_pods.chain(["http://web.default.svc.cluster.local/name".to_owned()]);
+            let answers = get(cluster, from, &urls.collect::<Vec<_>>())?;
+            let (of_service, of_pods) = answers.split_last().expect("an answer for each URL");
+            let mut told = pods.iter().zip(of_pods.chunks(2));
+            let right = told.all(|(to, told)| told[0] == to.name && told[1].contains(&from.address));
+            if !right || pods.iter().all(|pod| pod.name != *of_service) {
+                return Err(format!("{from:?} got {answers:?} of {pods:?}"));
             }
-            let known = |name: &str| pods.iter().any(|pod| pod.name == name);
-            get(cluster, from, "http://web.default.svc.cluster.local/name", known)?;
         }
         Ok(())
     });
 }
 
-/// What a pod gets from a URL, in one try that soon ends.
-fn get(cluster: &Cluster<'_>, from: &Pod, url: &str, right: impl Fn(&str) -> bool) -> Result<(), String> {
-    let got = cluster.kubectl(&["exec", &from.name, "--", "busybox", "timeout", "5", "wget", "-qO-", url]);
-    if got.code == 0 && right(got.text()) { Ok(()) } else { Err(format!("{from:?} got {got:?}")) }
+fn url(address: &str, port: u16, path: &str) -> String {
+    format!("http://{address}:{port}/{path}")
+}
+
+/// What a pod gets from URLs, one after the other, in one try that soon ends.
+fn get(cluster: &Cluster<'_>, from: &Pod, urls: &[String]) -> Result<Vec<String>, String> {
+    let script = "for url; do busybox timeout 5 wget -qO- $url || exit; done";
+    let command = [
+        &["exec", &from.name, "--", "sh", "-c", script, "sh"],
+        &urls.iter().map(String::as_str).collect::<Vec<_>>()[..],
+    ];
+    let got = cluster.kubectl(&command.concat());
+    let answers: Vec<String> = got.stdout.lines().map(str::to_owned).collect();
+    if got.code == 0 && answers.len() == urls.len() { Ok(answers) } else { Err(format!("{from:?} got {got:?}")) }
 }
 
 fn every_node_answers_at_node_ports(cluster: &Cluster<'_>) {
     let pods = pods(cluster, 3);
-    for pod in &pods {
-        let address = cluster.run("ip", &["-n", &pod.node]).ok().text().to_owned();
-        for from in &pods {
-            let url = format!("http://{address}:30080/name");
-            let name = in_pod(cluster, from, &["wget", "-qO-", &url]);
-            assert!(pods.iter().any(|pod| pod.name == name.text()), "{name:?}");
-        }
+    let address = |pod: &Pod| cluster.run("ip", &["-n", &pod.node]).ok().text().to_owned();
+    let urls: Vec<String> = pods.iter().map(|pod| url(&address(pod), 30080, "name")).collect();
+    for from in &pods {
+        let names = eventually("answers at all node ports", || get(cluster, from, &urls));
+        assert!(names.iter().all(|name| pods.iter().any(|pod| pod.name == *name)), "{names:?}");
     }
 }
 
@@ -224,7 +223,7 @@ fn a_node_is_stopped_and_started(cluster: &Cluster<'_>) {
 
 fn a_node_is_added_and_deleted(cluster: &Cluster<'_>, archive: &Path) {
     let _ = cluster.run("node", &["add", "--labels", "new=yes"]).ok().says("Successfully added m04");
-    load(cluster, archive);
+    let _ = cluster.run("image", &["load", &archive.to_string_lossy()]).ok();
     pods_of_all_nodes_talk(cluster, 4);
     let labelled = cluster.kubectl(&["get", "nodes", "-l", "new=yes", "-o", "name"]).ok();
     assert_eq!(labelled.text(), format!("node/{}", node(cluster, "m04")));

@@ -33,18 +33,20 @@ fn is_as_before(cluster: &Cluster<'_>, address: &str) {
     assert_eq!(mark.text(), "there");
     assert_eq!(cluster.run("ip", &[]).ok().text(), address);
     let _ = cluster.run("status", &[]).ok();
-    let _ = cluster.kubectl(&["wait", "node", "--all", "--for=condition=Ready", "--timeout=300s"]).ok();
+    let _ = cluster.kubectl(&["wait", "node", "--all", "--for=condition=Ready", "--timeout=600s"]).ok();
 }
 
 pub(crate) fn a_cluster_survives_whatever_happens_to_its_machine() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
-    let _ = start(&cluster, &[]).ok();
+    // Nobody is given this one, so nobody takes it while the network is away.
+    let subnet = format!("10.{}.{}.0/24", 200 + std::process::id() % 50, std::process::id() / 50 % 250);
+    let _ = start(&cluster, &["--subnet", &subnet]).ok();
     mark(&cluster);
     let address = cluster.run("ip", &[]).ok().text().to_owned();
 
     // Running and as asked: nothing is touched. The last pods come after the start.
-    let last = ["-n", "kube-system", "rollout", "status", "daemonset/skiff-load-balancer", "--timeout=300s"];
+    let last = ["-n", "kube-system", "rollout", "status", "daemonset/skiff-load-balancer", "--timeout=600s"];
     let _ = cluster.kubectl(&last).ok();
     let before = (machine(&cluster), pods(&cluster), fs::read(sandbox.kubeconfig()).expect("a kubeconfig"));
     let _ = start(&cluster, &[]).ok().says("nothing was changed");

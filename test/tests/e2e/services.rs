@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use skiff_test::{Cluster, Running, Sandbox, busybox_archive, eventually, free_port};
+use skiff_test::{Cluster, Running, Sandbox, eventually, free_port};
 
 const IMAGE: &str = "skiff-test/busybox:1";
 const MANIFESTS: &str = include_str!("services.yaml");
@@ -24,10 +24,9 @@ pub(crate) fn services_are_reached_from_the_host() {
     let cluster = &world.cluster;
     let _ = cluster.run("start", &[]).ok();
     let _ = cluster.run("addons", &["enable", "load-balancer"]).ok();
-    let archive = busybox_archive(sandbox.path(), IMAGE);
-    let _ = cluster.run("image", &["load", &archive.to_string_lossy()]).ok();
+    let _ = cluster.load_busybox(IMAGE);
     cluster.apply(&MANIFESTS.replace("IMAGE", IMAGE).replace("PORT", &world.port.to_string()));
-    let _ = cluster.kubectl(&["wait", "pod", "--all", "--for=condition=Ready", "--timeout=120s"]).ok();
+    let _ = cluster.kubectl(&["wait", "pod", "--all", "--for=condition=Ready", "--timeout=600s"]).ok();
     let address = load_balancers_answer(&world);
     addresses_that_cannot_be_had_are_refused(&world);
     urls_lead_to_services(&world);

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use skiff_test::{Cluster, Finished, Running, Sandbox, busybox_archive, eventually};
+use skiff_test::{Cluster, Finished, Running, Sandbox, eventually};
 
 const IMAGE: &str = "skiff-test/busybox:1";
 const MANIFESTS: &str = include_str!("upgrade.yaml");
@@ -25,8 +25,7 @@ pub(crate) fn a_cluster_in_use_is_upgraded_node_by_node_and_back_when_that_fails
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     let _ = run(&cluster, "start", &["--nodes", "2", "--memory", "3g"]).ok();
-    let archive = busybox_archive(sandbox.path(), IMAGE);
-    let _ = cluster.run("image", &["load", &archive.to_string_lossy()]).ok();
+    let _ = cluster.load_busybox(IMAGE);
     cluster.apply(&MANIFESTS.replace("IMAGE", IMAGE));
     works_at(&cluster, OLD);
     let available = transition(&cluster);
@@ -69,9 +68,9 @@ fn works_at(cluster: &Cluster<'_>, version: &str) {
     let server = cluster.kubectl(&["get", "--raw", "/version"]).ok().json();
     assert_eq!(server["gitVersion"], version);
     for wait in [
-        ["node", "--all", "--for=condition=Ready", "--timeout=120s"],
-        ["deployment", "--all", "--for=condition=Available", "--timeout=120s"],
-        ["pod/alone", "--all=false", "--for=condition=Ready", "--timeout=120s"],
+        ["node", "--all", "--for=condition=Ready", "--timeout=600s"],
+        ["deployment", "--all", "--for=condition=Available", "--timeout=600s"],
+        ["pod/alone", "--all=false", "--for=condition=Ready", "--timeout=600s"],
     ] {
         let _ = cluster.kubectl(&[&["wait"][..], &wait].concat()).ok();
     }

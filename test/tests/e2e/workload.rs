@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use skiff_test::{Check, Cluster, Finished, Running, Sandbox, busybox_archive, check_all, eventually, free_port};
+use skiff_test::{Check, Cluster, Finished, Running, Sandbox, check_all, eventually, free_port};
 
 const IMAGE: &str = "skiff-test/busybox:1";
 const MANIFESTS: &str = include_str!("workload.yaml");
@@ -27,8 +27,8 @@ pub(crate) fn pods_work_before_and_after_a_stop() {
     let world = World { cluster, port };
     load_the_image(&world);
     world.cluster.apply(&MANIFESTS.replace("IMAGE", IMAGE));
-    let _ = world.cluster.kubectl(&["rollout", "status", "statefulset/web", "--timeout=300s"]).ok();
-    let _ = world.cluster.kubectl(&["wait", "pod", "--all", "--for=condition=Ready", "--timeout=300s"]).ok();
+    let _ = world.cluster.kubectl(&["rollout", "status", "statefulset/web", "--timeout=600s"]).ok();
+    let _ = world.cluster.kubectl(&["wait", "pod", "--all", "--for=condition=Ready", "--timeout=600s"]).ok();
     check_all(&world, &checks());
     write(&world, "kept");
     let _ = world.cluster.run("stop", &[]).ok();
@@ -84,9 +84,7 @@ fn checks_after_a_restart<'a>() -> [Check<World<'a>>; 6] {
 }
 
 fn load_the_image(world: &World<'_>) {
-    let cluster = &world.cluster;
-    let archive = busybox_archive(cluster.sandbox().path(), IMAGE);
-    let _ = cluster.run("image", &["load", &archive.to_string_lossy()]).ok();
+    let _ = world.cluster.load_busybox(IMAGE);
     the_image_is_listed(world);
 }
 
@@ -236,7 +234,7 @@ fn data_outlives_its_pod(world: &World<'_>) {
     write(world, "outlives");
     let _ = world.cluster.kubectl(&["delete", "pod", "keeper"]).ok();
     world.cluster.apply(&MANIFESTS.replace("IMAGE", IMAGE));
-    let _ = world.cluster.kubectl(&["wait", "pod/keeper", "--for=condition=Ready", "--timeout=300s"]).ok();
+    let _ = world.cluster.kubectl(&["wait", "pod/keeper", "--for=condition=Ready", "--timeout=600s"]).ok();
     assert_eq!(read(world), "outlives");
 }
 

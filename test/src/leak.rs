@@ -76,3 +76,31 @@ fn below(folder: &Path) -> Vec<PathBuf> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_works_on_in_a_home_is_found() {
+        let home = tempfile::tempdir().unwrap();
+        let mut program = Command::new("sleep").arg("600").env("SKIFF_HOME", home.path()).spawn().unwrap();
+        let found = processes(home.path());
+        program.kill().unwrap();
+        program.wait().unwrap();
+        assert!(matches!(&found[..], [line] if line.ends_with("sleep 600 ")), "{found:?}");
+        assert_eq!(processes(home.path()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn temporary_and_unfinished_files_are_found() {
+        let folder = tempfile::tempdir().unwrap();
+        let (temporary, home) = (folder.path().join("tmp"), folder.path().join("home"));
+        fs::create_dir_all(temporary.join("below")).unwrap();
+        fs::create_dir_all(home.join("profiles")).unwrap();
+        fs::write(home.join("profiles/cluster.yaml"), "").unwrap();
+        fs::write(home.join("profiles/.unfinished-1"), "").unwrap();
+        let found = forgotten_files(&temporary, &home);
+        assert_eq!(found, [temporary.join("below"), home.join("profiles/.unfinished-1")]);
+    }
+}

@@ -72,8 +72,8 @@ pub(crate) fn plan_node(
     let files = node_files(&identity.config, &config, &identity.pki, now)?;
     let published = published(spec, record);
     let mounts: Vec<Mount> = spec.mounts_of(record.index).cloned().collect();
-    if !mounts.is_empty() && !capabilities.shares_host_kernel {
-        let message = "the driver's nodes do not see the host's folders: only containers of this host do".to_owned();
+    if !mounts.is_empty() && !capabilities.host_folders {
+        let message = "the driver's nodes cannot be given folders of this host".to_owned();
         return Err(ClusterError::Settings { problems: vec![Problem::usage("mounts", message)] });
     }
     // What a machine can be given while it runs does not make it another one.

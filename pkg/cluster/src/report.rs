@@ -203,6 +203,8 @@ pub struct NodeReport {
     pub kubeconfig: KubeconfigState,
     /// Its address.
     pub address: Option<Ipv4Addr>,
+    /// Why its machine is halted though nobody has frozen it, and what to do about it.
+    pub trouble: Option<String>,
 }
 
 /// A cluster as `status` shows it.

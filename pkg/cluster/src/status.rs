@@ -89,6 +89,7 @@ where
             apiserver,
             kubeconfig,
             address: Some(record.address),
+            trouble: machine.and_then(|node| node.trouble.clone()),
         });
     }
     Ok(ClusterStatus { name: name.clone(), version: spec.kubernetes_version, nodes })

@@ -94,3 +94,37 @@ async fn a_driver_without_snapshots_says_so_and_nothing_is_frozen() {
     assert_eq!((error.reason().id, error.reason().exit), ("DRV_NO_SNAPSHOTS", ExitCode::DRIVER_UNSUPPORTED));
     assert!(!world.host.driver.calls().iter().any(|call| call.starts_with("pause")));
 }
+
+#[tokio::test]
+async fn snapshots_are_not_lost_by_other_settings_nor_by_another_skiff() {
+    let mut world = World::new();
+    // A virtual machine's memory cannot be changed while it runs.
+    let can = Capabilities { live_resize: false, ..world.host.driver.check().await.unwrap() };
+    world.host.driver = FakeDriver::new(DriverKind::Docker, can);
+    start(&world.host, &world.images, request()).await.unwrap();
+    save_snapshot(&world.host, &name(), &base()).await.unwrap();
+    let before = world.host.driver.calls().len();
+    let mut other = request();
+    other.given.memory = Some("3g".to_owned());
+    let refused = start(&world.host, &world.images, other.clone()).await.unwrap_err();
+    assert_eq!((refused.reason().id, refused.reason().exit), ("GUEST_SNAPSHOTS_IN_THE_WAY", ExitCode::GUEST_CONFLICT));
+    assert!(refused.reason().advice.contains("skiff snapshot delete base -p dev"), "{}", refused.reason().advice);
+    let calls = world.host.driver.calls();
+    assert!(!calls[before..].iter().any(|call| call.starts_with("stop") || call.starts_with("delete")), "{calls:?}");
+    assert_eq!(machine(&world).await, MachineState::Running);
+
+    // Another skiff would make it otherwise: nobody has asked for that.
+    let mut file = world.host.store.load(&name()).unwrap().unwrap();
+    file.status.nodes[0].applied = "by another skiff".to_owned();
+    world.host.store.save(&file).unwrap();
+    stop(&world.host, &name(), true).await.unwrap();
+    start(&world.host, &world.images, request()).await.unwrap();
+    assert_eq!(list_snapshots(&world.host, &name()).await.unwrap().len(), 1);
+    let file = world.host.store.load(&name()).unwrap().unwrap();
+    assert_eq!(file.status.nodes[0].applied, "by another skiff");
+
+    delete_snapshot(&world.host, &name(), &base()).await.unwrap();
+    start(&world.host, &world.images, other).await.unwrap();
+    let file = world.host.store.load(&name()).unwrap().unwrap();
+    assert_ne!(file.status.nodes[0].applied, "by another skiff");
+}

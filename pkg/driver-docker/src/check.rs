@@ -28,6 +28,7 @@ impl DockerDriver {
             routable_nodes: self.local,
             live_resize: true,
             disk_limit: false,
+            host_folders: self.local,
             snapshots: SnapshotKind::Disk,
             unified_cgroups: info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_2),
             cpus: info.ncpu.and_then(|cpus| u32::try_from(cpus).ok()).unwrap_or(1),

@@ -366,6 +366,9 @@ fn present_node(container: ContainerSummary) -> Option<NodeStatus> {
         address: identity.address,
         image: labels.get(labels::IMAGE).cloned(),
         marks: labels::marks(&labels),
+        // They are volumes of their own.
+        snapshots: Vec::new(),
+        trouble: None,
     })
 }
 
@@ -389,6 +392,9 @@ fn missing_node(volume: Volume) -> Option<NodeStatus> {
         address: identity.address,
         image: None,
         marks: labels::marks(&volume.labels),
+        // They are volumes of their own.
+        snapshots: Vec::new(),
+        trouble: None,
     })
 }
 

@@ -63,6 +63,7 @@ impl Driver for HyperkitDriver {
             routable_nodes: false,
             live_resize: false,
             disk_limit: true,
+            host_folders: false,
             snapshots: SnapshotKind::None,
             cpus: host::processors(),
             memory: host::memory().await,

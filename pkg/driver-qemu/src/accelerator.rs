@@ -13,6 +13,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use skiff_report::Reporter;
 use skiff_runner::{Command, LocalRunner, Runner};
+use skiff_vm::Lock;
 
 use crate::arguments::{self, Arch};
 
@@ -99,6 +100,11 @@ impl Probe<'_> {
             reporter.warn(&format!("{error}: {}", slow()));
             return Accelerator::Tcg;
         }
+        if let Some(known) = self.known() {
+            return known;
+        }
+        // Nodes are made at the same time: one tries, and tells for all. Without the lock each tries.
+        let _lock = Lock::take(&self.file.with_extension("lock")).await;
         if let Some(known) = self.known() {
             return known;
         }

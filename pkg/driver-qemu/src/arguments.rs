@@ -9,7 +9,7 @@ use std::{
 use ipnet::Ipv4Net;
 use serde_json::json;
 use sha2::{Digest, Sha256};
-use skiff_vm::{Egress, PortForward};
+use skiff_vm::{Egress, PortForward, SharedFolder};
 
 use crate::{Accelerator, Error};
 
@@ -118,6 +118,8 @@ pub(crate) struct Start {
     /// The node's address: hardware addresses follow from it.
     pub(crate) address: Ipv4Addr,
     pub(crate) segment: Segment,
+    /// Where the servers of the host's folders listen.
+    pub(crate) folders: Vec<PathBuf>,
     pub(crate) serial: PathBuf,
     /// One for commands, one for questions: each serves one client at a time.
     pub(crate) monitors: [PathBuf; 2],
@@ -149,11 +151,16 @@ impl Start {
         let mut arguments = Vec::new();
         let mut add = |name: &str, value: String| arguments.extend([format!("-{name}"), value]);
         add("name", format!("{},process=skiff-{}", self.name, self.name));
-        add("machine", self.arch.machine().to_owned());
+        // Who serves a folder writes into the machine's memory.
+        let (memory, shared) = (self.memory >> 20, if self.folders.is_empty() { "" } else { ",memory-backend=ram" });
+        if !self.folders.is_empty() {
+            add("object", format!("memory-backend-memfd,id=ram,size={memory}M,share=on"));
+        }
+        add("machine", format!("{}{shared}", self.arch.machine()));
         add("accel", self.accelerator.argument().to_owned());
         add("cpu", self.arch.processor(self.accelerator).to_owned());
         add("smp", self.processors.to_string());
-        add("m", format!("{}M", self.memory >> 20));
+        add("m", format!("{memory}M"));
         if let Some(firmware) = &self.firmware {
             add("bios", firmware.display().to_string());
         }
@@ -178,6 +185,10 @@ impl Start {
         add("device", format!("virtio-net-pci,netdev=lan,mac={},romfile=", self.hardware_address(0x01)));
         add("object", "rng-random,id=rng,filename=/dev/urandom".to_owned());
         add("device", "virtio-rng-pci,rng=rng".to_owned());
+        for (n, path) in self.folders.iter().enumerate() {
+            add("chardev", format!("socket,id=folder{n},path={}", escaped(path)));
+            add("device", format!("vhost-user-fs-pci,chardev=folder{n},tag={}", SharedFolder::tag(n)));
+        }
         add("chardev", format!("file,id=console,append=on,path={}", escaped(&self.serial)));
         add("serial", "chardev:console".to_owned());
         for (name, path) in ["command", "question"].iter().zip(&self.monitors) {

@@ -8,8 +8,8 @@ use std::{
 
 use skiff_config::{ClusterName, NodeName};
 use skiff_driver::{
-    Capabilities, Driver, DriverKind, Endpoints, ImageInfo, NetworkRequest, NodeImage, NodeImages, NodeNetwork,
-    NodeSpec, NodeStatus, SnapshotKind,
+    Capabilities, Driver, DriverKind, Endpoints, ImageInfo, MachineState, NetworkRequest, NodeImage, NodeImages,
+    NodeNetwork, NodeSpec, NodeStatus, SnapshotKind,
 };
 use skiff_report::{Reporter, Silent};
 use skiff_vm::{DiskTool, Machines, VmError};
@@ -17,6 +17,7 @@ use skiff_vm::{DiskTool, Machines, VmError};
 use crate::{
     Error, QemuOptions, accelerator,
     arguments::{self, Arch},
+    folders,
     life::FIRMWARE,
     version,
 };
@@ -91,6 +92,7 @@ impl Driver for QemuDriver {
             routable_nodes: false,
             live_resize: false,
             disk_limit: true,
+            host_folders: true,
             snapshots: SnapshotKind::Memory,
             cpus,
             memory,
@@ -106,6 +108,7 @@ impl Driver for QemuDriver {
             return Err(Error::AddressUnsupported { address: port.host_ip });
         }
         let _lock = self.machines.lock(&spec.name).await?;
+        folders::require(spec.mounts.iter().map(|mount| mount.host.as_path()))?;
         // One that skiff was killed before it could note must be found before its disks are replaced.
         if let Some(old) = self.machines.find(&spec.cluster, &spec.name)? {
             self.process(&old);
@@ -159,7 +162,11 @@ impl Driver for QemuDriver {
     async fn list(&self, cluster: Option<&ClusterName>) -> Result<Vec<NodeStatus>, Error> {
         let mut nodes = Vec::new();
         for machine in self.machines.list(cluster)? {
-            nodes.push(machine.status(self.state(&machine).await?)?);
+            let mut node = machine.status(self.state(&machine).await?)?;
+            if node.state == MachineState::Paused {
+                node.trouble = self.trouble(&machine).await;
+            }
+            nodes.push(node);
         }
         Ok(nodes)
     }

@@ -55,6 +55,29 @@ pub enum Error {
         /// The address.
         address: std::net::IpAddr,
     },
+    /// What a machine shall see is no folder of this host.
+    #[error("{} is no folder of this host, and virtual machines see folders only", path.display())]
+    NoFolder {
+        /// What was asked for.
+        path: PathBuf,
+    },
+    /// There is nothing on this host that could show machines its folders.
+    #[error("virtiofsd is not installed, which shows virtual machines folders of this host")]
+    FolderServerMissing,
+    /// A folder cannot be shown to a machine.
+    #[error("virtiofsd cannot serve {}: {detail}", path.display())]
+    FolderUnserved {
+        /// The folder.
+        path: PathBuf,
+        /// The program's words.
+        detail: String,
+    },
+    /// A memory is kept only of machines that are all in QEMU.
+    #[error("the memory of {node} cannot be kept: it sees folders of this host")]
+    FoldersInTheWay {
+        /// The node.
+        node: NodeName,
+    },
     /// QEMU did not start a machine.
     #[error("QEMU cannot start the machine of {node}: {detail}")]
     NotStarting {
@@ -127,6 +150,24 @@ impl Diagnose for Error {
             Self::AddressUnsupported { .. } => {
                 ("DRV_ADDRESS", ExitCode::DRIVER_UNSUPPORTED, "Use an IPv4 address for --listen-address and --ports.")
             }
+            Self::NoFolder { .. } => {
+                ("DRV_FOLDER", ExitCode::PROGRAM_USAGE, "Name a folder that is there with --mounts.")
+            }
+            Self::FolderServerMissing => (
+                "PROVIDER_QEMU_FOLDERS",
+                ExitCode::PROVIDER_NOT_FOUND,
+                "Install `virtiofsd`, on Debian 12 `qemu-system-common`, or start without --mounts.",
+            ),
+            Self::FolderUnserved { .. } => (
+                "PROVIDER_QEMU_FOLDERS",
+                ExitCode::PROVIDER_ERROR,
+                "Look at the reason; a start without --mounts goes without the folder.",
+            ),
+            Self::FoldersInTheWay { .. } => (
+                "GUEST_SNAPSHOT_FOLDERS",
+                ExitCode::GUEST_CONFLICT,
+                "Run `skiff stop` first: of a cluster that is stopped the disks are kept. Or start it with `--mounts=`.",
+            ),
             Self::NotStarting { .. } => (
                 "PROVIDER_QEMU_START",
                 ExitCode::PROVIDER_ERROR,

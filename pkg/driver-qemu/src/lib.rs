@@ -8,6 +8,7 @@ mod accelerator;
 mod arguments;
 mod driver;
 mod error;
+mod folders;
 mod life;
 mod options;
 mod qmp;

@@ -1,7 +1,8 @@
 //! The life of a machine: started, halted, ended.
 
 use std::{
-    fs,
+    fs::{self, OpenOptions},
+    io::{self, Write as _},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -10,7 +11,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use skiff_config::{ClusterName, NodeName};
 use skiff_driver::MachineState;
-use skiff_report::Reporter;
+use skiff_report::{Diagnose, Reporter};
 use skiff_runner::{Command, LocalRunner, RunError, Runner};
 use skiff_store::Process;
 use skiff_vm::{Machine, VmError, end, wait_gone};
@@ -19,6 +20,7 @@ use crate::{
     Accelerator, Error, QemuDriver,
     accelerator::Probe,
     arguments::{Disk, Segment, Start},
+    folders,
     qmp::Monitor,
     version,
 };
@@ -63,7 +65,7 @@ pub(crate) fn monitors(machine: &Machine) -> [PathBuf; 2] {
 }
 
 /// A path for a socket: in the machine's folder, or where that is too long for one, in /tmp.
-fn socket(folder: &Path, name: &str) -> PathBuf {
+pub(crate) fn socket(folder: &Path, name: &str) -> PathBuf {
     let path = folder.join(name);
     if path.as_os_str().len() <= LONGEST_SOCKET {
         return path;
@@ -145,12 +147,15 @@ impl QemuDriver {
             return Err(Error::FirmwareMissing { path: path.clone() });
         }
         put_aside(&machine.serial_log());
+        // It says why the last start failed, and nothing about this one.
+        let _ = fs::remove_file(machine.log());
         let read = console(machine).len();
         let arguments = start.arguments()?;
         let before = machine.record.started;
         // Should skiff be killed from here on, the machine may have run.
         machine.record.started = true;
         machine.save()?;
+        folders::serve(machine).await?;
         let argv = [program].into_iter().chain(arguments);
         let ran = LocalRunner.output(Command::new(argv).timeout(START)).await;
         let node = machine.record.name()?;
@@ -159,13 +164,14 @@ impl QemuDriver {
             Ok(output) => {
                 let text = output.stderr_text();
                 // The log helps those who look at the machine's files; the failure is told anyway.
-                let _ = fs::write(machine.log(), &text);
+                let _ = append(&machine.log(), &text);
                 Some(failure(node, &machine.record.ports, &text))
             }
             Err(RunError::Timeout { .. }) => Some(Error::NotStarting { node, detail: "it takes too long".to_owned() }),
             Err(source) => Some(VmError::Tool { doing: "starting QEMU".to_owned(), source }.into()),
         };
         if let Some(failure) = failure {
+            folders::dismiss(machine);
             machine.record.started = before;
             machine.save()?;
             return Err(failure);
@@ -242,6 +248,7 @@ impl QemuDriver {
             disks,
             ports: record.ports.clone(),
             address: record.address,
+            folders: folders::sockets(machine),
             segment: Segment::of(self.machines.folder(), record.cluster()?.as_str()),
             serial: machine.serial_log(),
             monitors: monitors(machine),
@@ -264,13 +271,16 @@ impl QemuDriver {
         }
         // It tries again what failed; if it fails again, it is halted again.
         tokio::time::sleep(Duration::from_millis(500)).await;
-        if monitor.status().await? != "io-error" {
-            return Ok(());
-        }
-        let blocks = monitor.ask("query-block", json!({})).await?;
-        let full = blocks.as_array().is_some_and(|all| all.iter().any(|block| block["io-status"] == "nospace"));
-        let folder = machine.folder().to_owned();
-        Err(if full { Error::HostFull { node, folder } } else { Error::DiskFailed { node, folder } })
+        halted_by_disk(machine, &node, &mut monitor).await?.map_or(Ok(()), Err)
+    }
+
+    /// Why a machine is halted though nobody has asked for it.
+    pub(crate) async fn trouble(&self, machine: &Machine) -> Option<String> {
+        let node = machine.record.name().ok()?;
+        let [_, questions] = monitors(machine);
+        let mut monitor = Monitor::connect(&questions, &node).await.ok()?;
+        let error = halted_by_disk(machine, &node, &mut monitor).await.ok()??;
+        Some(format!("{error}. {}", error.reason().advice))
     }
 
     /// Halts a machine.
@@ -322,12 +332,24 @@ impl QemuDriver {
     /// Removes what a process leaves behind.
     fn forget(&self, machine: &Machine) -> Result<(), Error> {
         machine.pid_file().remove()?;
+        folders::dismiss(machine);
         for path in monitors(machine).into_iter().chain([machine.file("qemu.pid")]) {
             // QEMU has removed them, unless it was killed.
             let _ = fs::remove_file(path);
         }
         Ok(())
     }
+}
+
+/// Why QEMU has halted a machine, if its disk is the reason.
+async fn halted_by_disk(machine: &Machine, node: &NodeName, monitor: &mut Monitor) -> Result<Option<Error>, Error> {
+    if monitor.status().await? != "io-error" {
+        return Ok(None);
+    }
+    let blocks = monitor.ask("query-block", json!({})).await?;
+    let full = blocks.as_array().is_some_and(|all| all.iter().any(|block| block["io-status"] == "nospace"));
+    let (node, folder) = (node.clone(), machine.folder().to_owned());
+    Ok(Some(if full { Error::HostFull { node, folder } } else { Error::DiskFailed { node, folder } }))
 }
 
 /// Whether QEMU's word for what a machine does means that somebody has halted it.
@@ -343,6 +365,11 @@ fn console(machine: &Machine) -> Vec<u8> {
 /// What it has written beyond what was there.
 fn said(machine: &Machine, read: usize) -> String {
     String::from_utf8_lossy(console(machine).get(read..).unwrap_or_default()).into_owned()
+}
+
+/// Adds to a log: the servers of the machine's folders write there too.
+fn append(log: &Path, text: &str) -> io::Result<()> {
+    OpenOptions::new().append(true).create(true).open(log)?.write_all(text.as_bytes())
 }
 
 /// Puts a large log aside; what is older goes.
@@ -374,7 +401,7 @@ fn failure(node: NodeName, ports: &[skiff_vm::PortForward], text: &str) -> Error
         return VmError::File {
             action: "start a machine in",
             path: PathBuf::from("skiff's home folder"),
-            source: std::io::ErrorKind::StorageFull.into(),
+            source: io::ErrorKind::StorageFull.into(),
         }
         .into();
     }
@@ -383,8 +410,6 @@ fn failure(node: NodeName, ports: &[skiff_vm::PortForward], text: &str) -> Error
 
 #[cfg(test)]
 mod tests {
-    use skiff_report::Diagnose;
-
     use super::*;
 
     fn node() -> NodeName {

@@ -149,6 +149,9 @@ impl Snapshots for QemuDriver {
         let mut record = SnapshotRecord::new(name, marks);
         let before = machine.disk_usage();
         match state {
+            MachineState::Paused if !machine.record.folders.is_empty() => {
+                return Err(Error::FoldersInTheWay { node: node.clone() });
+            }
             MachineState::Paused => self.save_memory(&machine, name, &start).await?,
             MachineState::Stopped => self.machines.save_disks(&machine, name).await?,
             state => return Err(VmError::SnapshotState { node: node.clone(), state }.into()),

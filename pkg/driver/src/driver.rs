@@ -54,6 +54,8 @@ pub struct Capabilities {
     pub live_resize: bool,
     /// The size of a node's disk can be limited.
     pub disk_limit: bool,
+    /// Nodes can be given folders of this host.
+    pub host_folders: bool,
     /// What snapshots hold, if there are any.
     pub snapshots: SnapshotKind,
     /// Processors the provider offers to nodes.

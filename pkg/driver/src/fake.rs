@@ -160,6 +160,7 @@ impl Default for FakeDriver {
             routable_nodes: true,
             live_resize: true,
             disk_limit: false,
+            host_folders: true,
             snapshots: SnapshotKind::Memory,
             cpus: 8,
             memory: 16 << 30,
@@ -362,6 +363,13 @@ impl Driver for FakeDriver {
                 address: Some(machine.map_or(disk.address, |machine| machine.spec.address)),
                 image: machine.map(|machine| machine.spec.image.clone()),
                 marks: machine.map_or(&disk.marks, |machine| &machine.spec.marks).clone(),
+                snapshots: state
+                    .snapshots
+                    .keys()
+                    .filter(|(of, _)| of == name)
+                    .map(|(_, name)| name.to_string())
+                    .collect(),
+                trouble: None,
             }
         };
         let wanted = |disk: &Disk| cluster.is_none_or(|cluster| disk.cluster == *cluster);

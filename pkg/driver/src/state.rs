@@ -43,6 +43,10 @@ pub struct NodeStatus {
     pub image: Option<String>,
     /// The marks it was made with, also when its machine is gone.
     pub marks: BTreeMap<String, String>,
+    /// Names of its snapshots, where they would be lost if its machine were made anew.
+    pub snapshots: Vec<String>,
+    /// Why its machine is halted though nobody has frozen it, and what to do about it.
+    pub trouble: Option<String>,
 }
 
 /// Where a running node answers, as seen from this host.

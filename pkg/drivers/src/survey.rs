@@ -168,6 +168,7 @@ mod tests {
             routable_nodes: true,
             live_resize: true,
             disk_limit: false,
+            host_folders: true,
             snapshots: skiff_driver::SnapshotKind::None,
             cpus: 2,
             memory: 24 << 30,

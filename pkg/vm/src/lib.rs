@@ -15,6 +15,7 @@
 mod disk;
 mod error;
 mod files;
+mod folders;
 mod image;
 mod kit;
 mod lock;
@@ -29,6 +30,7 @@ mod snapshot;
 
 pub use disk::{DiskFormat, DiskTool};
 pub use error::VmError;
+pub use folders::SharedFolder;
 pub use image::{Image, Images};
 pub use kit::Kit;
 pub use lock::Lock;

@@ -131,6 +131,8 @@ impl Machine {
             address: Some(self.record.address),
             image: self.record.image.clone(),
             marks: self.record.marks.clone(),
+            snapshots: self.snapshots()?.into_iter().map(|snapshot| snapshot.name.to_string()).collect(),
+            trouble: None,
         })
     }
 

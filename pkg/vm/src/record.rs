@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use skiff_config::{ClusterName, NodeName};
 use skiff_driver::{NodeRole, NodeSpec};
 
-use crate::{PortForward, VmError};
+use crate::{PortForward, SharedFolder, VmError};
 
 /// What is known about a node, whether its machine is there or only what it stored.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,6 +29,9 @@ pub struct MachineRecord {
     pub memory: Option<u64>,
     /// Forwarded ports.
     pub ports: Vec<PortForward>,
+    /// Folders of the host that it sees.
+    #[serde(default)]
+    pub folders: Vec<SharedFolder>,
     /// Number of empty disks beside its own.
     #[serde(default)]
     pub extra_disks: u32,
@@ -55,6 +58,7 @@ impl MachineRecord {
             cpus: spec.resources.cpus,
             memory: spec.resources.memory,
             ports: spec.published.iter().map(PortForward::from).collect(),
+            folders: spec.mounts.iter().map(SharedFolder::from).collect(),
             extra_disks: 0,
             marks: spec.marks.clone(),
             driver: BTreeMap::new(),

@@ -10,6 +10,8 @@ use sha2::{Digest, Sha256};
 use skiff_driver::{NodeSpec, SeedFile};
 use tar::{Builder, EntryType, Header};
 
+use crate::folders;
+
 /// Size of what a disk is read and written in.
 const SECTOR: usize = 512;
 
@@ -51,6 +53,9 @@ impl Seed {
         ];
         if let Egress::Fixed { dns, .. } = egress {
             files.push(text("/etc/resolv.conf", format!("nameserver {dns}\n")));
+        }
+        if !spec.mounts.is_empty() {
+            files.push(text("/etc/fstab", folders::table(&spec.mounts)));
         }
         files.extend(spec.seed.iter().cloned());
         Self { files }

@@ -133,6 +133,7 @@ struct Can {
     routable_nodes: bool,
     live_resize: bool,
     disk_limit: bool,
+    host_folders: bool,
     /// What snapshots hold: none, disk or memory.
     snapshots: &'static str,
 }
@@ -147,6 +148,7 @@ impl From<&Capabilities> for Can {
             routable_nodes: can.routable_nodes,
             live_resize: can.live_resize,
             disk_limit: can.disk_limit,
+            host_folders: can.host_folders,
             snapshots: can.snapshots.as_str(),
         }
     }

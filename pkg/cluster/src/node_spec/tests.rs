@@ -14,6 +14,7 @@ fn capabilities() -> Capabilities {
         routable_nodes: true,
         live_resize: true,
         disk_limit: false,
+        host_folders: true,
         snapshots: skiff_driver::SnapshotKind::None,
         cpus: 4,
         memory: 16 * GIB,

@@ -42,6 +42,16 @@ pub enum SnapshotError {
         /// What is different, one phrase a node.
         differences: Vec<String>,
     },
+    /// A machine would have to be made anew, and its snapshots would go with it.
+    #[error("node {node} has to be made anew for the new settings, and its snapshots would be lost: {}", names.join(", "))]
+    InTheWay {
+        /// The cluster.
+        cluster: ClusterName,
+        /// The node.
+        node: NodeName,
+        /// Names of its snapshots.
+        names: Vec<String>,
+    },
     /// A node is neither running nor at rest.
     #[error("node {node} of cluster `{cluster}` cannot be kept as it is: it is {state:?}")]
     NodeState {
@@ -83,6 +93,15 @@ impl Diagnose for SnapshotError {
                      cannot come back."
                 ),
             ),
+            Self::InTheWay { cluster, names, .. } => {
+                let delete = |name: &String| format!("`skiff snapshot delete {name} -p {cluster}`");
+                let commands: Vec<_> = names.iter().map(delete).collect();
+                Reason::new(
+                    "GUEST_SNAPSHOTS_IN_THE_WAY",
+                    ExitCode::GUEST_CONFLICT,
+                    format!("Leave the settings as they are, or first {}.", commands.join(", ")),
+                )
+            }
             Self::NodeState { cluster, .. } => Reason::new(
                 "GUEST_SNAPSHOT_STATE",
                 ExitCode::GUEST_CONFLICT,

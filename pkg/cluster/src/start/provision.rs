@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use skiff_bootstrap::pki::Validity;
-use skiff_config::{KubeVersion, Limit, NodeRecord, Phase};
+use skiff_config::{ClusterName, KubeVersion, Limit, NodeRecord, Phase};
 use skiff_driver::{Driver, MachineState, NetworkRequest, NodeImages, NodeNetwork, NodeStatus};
 use skiff_report::Step;
 use skiff_runner::Connect;
@@ -14,7 +14,7 @@ use super::{
     plan::{self, NodeAction, Wanted},
 };
 use crate::{
-    ClusterError, ConnectApi, ImageSource,
+    ClusterError, ConnectApi, ImageSource, SnapshotError,
     access::renewal_margin,
     clock, delete,
     host::{driver_error, image_error},
@@ -62,8 +62,10 @@ where
         let size = wanted.file.status.nodes.len();
         let mut members = Vec::new();
         let created = wanted.file.status.created.clone();
+        let previous = wanted.previous.as_ref();
+        let changed = previous.is_some_and(|previous| !wanted.file.spec.real_differences(previous).is_empty());
         for record in wanted.file.status.nodes.iter_mut().filter(|record| self.targets.contain(&record.name)) {
-            members.push(self.member(&identity, record, created.as_ref(), &around, &live)?);
+            members.push(self.member(&identity, record, created.as_ref(), &around, Before { live: &live, changed })?);
         }
         // Should this run be killed from here on, the next one must not take a machine for finished.
         if members.iter().any(Member::needs_kubeadm) {
@@ -89,17 +91,33 @@ where
         record: &mut NodeRecord,
         created: Option<&String>,
         around: &Surroundings<'_>,
-        live: &[NodeStatus],
+        before: Before<'_>,
     ) -> Result<Member, ClusterError> {
         let (host, now) = (self.host, SystemTime::now());
         let (name, spec) = (&identity.config.spec.name, &identity.config.spec);
         let secrets = NodeIdentity::load_or_make(&host.store, name, &record.name)?;
         let mut plan = plan_node(identity, &secrets, record, around, now)?;
         plan.spec.marks = Lease::load(&host.store, name)?.marks();
-        let state = live.iter().find(|node| node.name == record.name).map(|node| node.state);
+        let machine = before.live.iter().find(|node| node.name == record.name);
+        let state = machine.map(|node| node.state);
         let made = record.made.as_ref().or(created).and_then(|text| clock::parse(text));
         let expiring = made.is_some_and(|made| expiring(made, identity.config.leaf_validity, now));
-        let action = plan::node_action(state, record.applied == plan.fingerprint && !expiring);
+        let mut action = plan::node_action(state, record.applied == plan.fingerprint && !expiring);
+        if action == NodeAction::Replace
+            && let Some(machine) = machine.filter(|node| keeps_snapshots(node))
+        {
+            if before.changed || record.applied.is_empty() {
+                return Err(snapshots_in_the_way(name, machine).into());
+            }
+            // Nobody has asked for another machine: it is what skiff or the time would change about it.
+            host.reporter.warn(&format!(
+                "Node {} keeps its machine as it is, since its snapshots would go with it: {}",
+                machine.name,
+                machine.snapshots.join(", ")
+            ));
+            plan.fingerprint.clone_from(&record.applied);
+            action = plan::node_action(state, true);
+        }
         record.memory = plan.spec.resources.memory.filter(|_| matches!(spec.memory, Limit::Auto));
         record.host = Some(node_spec::host_size(record.host, &self.capabilities));
         if matches!(action, NodeAction::Create | NodeAction::Replace) {
@@ -184,6 +202,25 @@ pub(super) fn phase(name: &str, member: &Member) -> String {
             format!("{name} {}", full.rsplit('-').next().unwrap_or(full))
         }
     }
+}
+
+/// What there was of the nodes before a start.
+#[derive(Clone, Copy)]
+pub(super) struct Before<'a> {
+    /// Their machines.
+    live: &'a [NodeStatus],
+    /// True if the start was given other settings.
+    changed: bool,
+}
+
+/// True for a machine whose snapshots still can be restored, and only into itself.
+fn keeps_snapshots(node: &NodeStatus) -> bool {
+    let works = matches!(node.state, MachineState::Running | MachineState::Paused | MachineState::Stopped);
+    works && !node.snapshots.is_empty()
+}
+
+fn snapshots_in_the_way(cluster: &ClusterName, node: &NodeStatus) -> SnapshotError {
+    SnapshotError::InTheWay { cluster: cluster.clone(), node: node.name.clone(), names: node.snapshots.clone() }
 }
 
 /// True if the certificates that a node was made with are not good now, or not for much longer. Those

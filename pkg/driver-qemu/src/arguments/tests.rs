@@ -27,6 +27,7 @@ fn start() -> Start {
         ],
         address: "192.168.105.2".parse().unwrap(),
         segment: Segment::of(Path::new("/home"), "dev"),
+        folders: Vec::new(),
         serial: "/n/serial.log".into(),
         monitors: ["/n/a,b.sock".into(), "/n/q.sock".into()],
         halted: false,
@@ -108,6 +109,16 @@ fn clusters_do_not_meet_and_nodes_of_one_do() {
     };
     assert!(mac("192.168.105.2").contains("mac=52:54:01:a8:69:02"), "{}", mac("192.168.105.2"));
     assert_ne!(mac("192.168.105.2"), mac("192.168.105.3"));
+}
+
+#[test]
+fn folders_of_the_host_share_the_machines_memory_with_who_serves_them() {
+    assert_eq!(values(&start().arguments().unwrap(), "-object"), ["rng-random,id=rng,filename=/dev/urandom"]);
+    let arguments = Start { folders: vec!["/n/folder,0".into()], ..start() }.arguments().unwrap();
+    assert_eq!(values(&arguments, "-object")[0], "memory-backend-memfd,id=ram,size=3072M,share=on");
+    assert_eq!(values(&arguments, "-machine"), ["q35,memory-backend=ram"]);
+    assert_eq!(values(&arguments, "-chardev")[0], "socket,id=folder0,path=/n/folder,,0");
+    assert!(values(&arguments, "-device").contains(&"vhost-user-fs-pci,chardev=folder0,tag=skiff0"));
 }
 
 #[test]

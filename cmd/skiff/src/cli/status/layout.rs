@@ -20,6 +20,8 @@ pub(super) struct Node<'a> {
     worker: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     time_to_stop: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<&'a str>,
 }
 
 pub(super) fn node<'a>(node: &'a NodeReport, time_to_stop: Option<&'a str>) -> Node<'a> {
@@ -31,6 +33,7 @@ pub(super) fn node<'a>(node: &'a NodeReport, time_to_stop: Option<&'a str>) -> N
         kubeconfig: node.kubeconfig.as_str(),
         worker: node.worker,
         time_to_stop,
+        trouble: node.trouble.as_deref(),
     }
 }
 

@@ -86,6 +86,9 @@ impl Args {
             let time_to_stop = time_to_stop(&host.store, &context.cluster)?;
             let around = Around { doing: doing.as_ref(), time_to_stop: time_to_stop.as_deref() };
             print(&self.render(&status, around)?)?;
+            for trouble in status.nodes.iter().filter_map(|node| node.trouble.as_deref()) {
+                context.ui.warn(trouble);
+            }
             if misled(&status) {
                 context.ui.warn(&format!(
                     "kubectl's entry for this cluster is missing or stale: `skiff update-context -p {}` repairs it",
@@ -140,6 +143,7 @@ fn with_node(mut status: ClusterStatus) -> ClusterStatus {
             apiserver: nothing,
             kubeconfig: KubeconfigState::Misconfigured,
             address: None,
+            trouble: None,
         });
     }
     status

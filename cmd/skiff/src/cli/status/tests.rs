@@ -16,7 +16,7 @@ fn node(name: &str, worker: bool, state: ComponentState, kubeconfig: KubeconfigS
     let apiserver = if worker { ComponentState::Irrelevant } else { state };
     let kubeconfig = if worker { KubeconfigState::Irrelevant } else { kubeconfig };
     let (name, address) = (name.to_owned(), None);
-    NodeReport { name, worker, host: state, kubelet: state, apiserver, kubeconfig, address }
+    NodeReport { name, worker, host: state, kubelet: state, apiserver, kubeconfig, address, trouble: None }
 }
 
 fn cluster(nodes: Vec<NodeReport>) -> ClusterStatus {
@@ -43,6 +43,15 @@ fn every_layout_and_format_keeps_its_shape() {
         }
     }
     insta::assert_snapshot!(all);
+}
+
+#[test]
+fn a_machine_that_is_halted_by_itself_says_why() {
+    let mut status = running();
+    assert!(!args("-o json").render(&status, Around::default()).unwrap().contains("Trouble"));
+    status.nodes[0].trouble = Some("the disk is full".to_owned());
+    let told = args("-o json").render(&status, Around::default()).unwrap();
+    assert!(told.contains(r#""Trouble": "the disk is full""#), "{told}");
 }
 
 #[test]

@@ -15,6 +15,7 @@ fn profile(name: &str, running: Option<bool>) -> ProfileReport {
         apiserver: state(running),
         kubeconfig: KubeconfigState::Configured,
         address,
+        trouble: None,
     };
     let (name, version) = (name.parse().unwrap(), "v1.20.2");
     let status = running.map(|running| ClusterStatus {

@@ -11,7 +11,7 @@ use std::{
 
 use skiff_config::NodeName;
 use skiff_driver::{
-    Driver, MachineState, NodeSpec,
+    Driver, MachineState, NodeSpec, Snapshots,
     contract::{Trial, run},
 };
 use skiff_driver_qemu::QemuDriver;
@@ -77,6 +77,47 @@ async fn a_machine_boots_shuts_down_when_asked_and_survives_being_killed() {
         until(trial, &spec, MachineState::Stopped).await;
         trial.driver.start(&cluster, &spec.name).await.unwrap();
         shows(trial, &spec.name, "up\r\n", 3).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_machine_sees_folders_of_the_host_each_time_it_runs() {
+    run(support::subject().await, async |trial: &Trial<QemuDriver>| {
+        let (cluster, shared) = (trial.cluster(), trial.folder.join("a, b"));
+        fs::create_dir(&shared).unwrap();
+        let mount = |host: &PathBuf| format!("{}:/data", host.display()).parse().unwrap();
+        let mut spec = trial.spec(&cluster).await;
+        spec.mounts = vec![mount(&shared.join("asked"))];
+        fs::write(shared.join("asked"), "who is there").unwrap();
+        let file = trial.driver.create(&spec, &Silent).await.unwrap_err();
+        assert_eq!(file.reason().id, "DRV_FOLDER", "{file}");
+
+        spec.mounts = vec![mount(&shared)];
+        trial.driver.create(&spec, &Silent).await.unwrap();
+        for count in 1..=2 {
+            trial.driver.start(&cluster, &spec.name).await.unwrap();
+            let end = Instant::now() + PATIENCE;
+            while fs::read_to_string(shared.join("said")).unwrap_or_default() != "who is there" {
+                assert!(Instant::now() < end, "{}", console(trial, &spec.name));
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+            fs::remove_file(shared.join("said")).unwrap();
+            if count == 1 {
+                trial.driver.pause(&cluster, &spec.name).await.unwrap();
+                let kept = trial.driver.save_snapshot(&cluster, &spec.name, &"x".parse().unwrap(), &spec.marks).await;
+                assert_eq!(kept.unwrap_err().reason().id, "GUEST_SNAPSHOT_FOLDERS");
+            }
+            kill(&pid(trial, &spec.name));
+            until(trial, &spec, MachineState::Stopped).await;
+        }
+        // Who serves them ends with the machine.
+        let serves = format!("virtiofsd.*{}", folder(trial, &spec.name).display());
+        let end = Instant::now() + PATIENCE;
+        while Command::new("pgrep").arg("-f").arg(&serves).status().unwrap().success() {
+            assert!(Instant::now() < end, "{serves}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     })
     .await;
 }

@@ -228,6 +228,18 @@ impl Cluster<'_> {
         archive
     }
 
+    /// Waits until `status` ends with this code, 0 if all of it runs. On a busy host an answer may come too late
+    /// for a single look.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn has_status(&self, code: i32) {
+        eventually(&format!("status {code}"), || match self.run("status", &[]) {
+            told if told.code == code => Ok(()),
+            told => Err(format!("{told:?}")),
+        });
+    }
+
     /// Asserts that nothing is left of it.
     ///
     /// # Panics

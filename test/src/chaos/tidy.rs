@@ -24,7 +24,7 @@ fn docker(args: &[&str]) -> BTreeSet<String> {
 /// there is nothing else.
 pub(super) fn is_whole(world: &World, cluster: &Cluster<'_>) {
     let _ = cluster.kubectl(&["wait", "node", "--all", "--for=condition=Ready", "--timeout=120s"]).ok();
-    let _ = cluster.run("status", &[]).ok();
+    cluster.has_status(0);
     let nodes: BTreeSet<String> = nodes(cluster).into_iter().collect();
     let known = lines(&mut cluster.kubectl_command(&["get", "nodes", "-o", "custom-columns=:.metadata.name"]));
     assert_eq!(known.into_iter().filter(|line| !line.is_empty()).collect::<BTreeSet<_>>(), nodes, "nodes of the API");

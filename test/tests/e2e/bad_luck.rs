@@ -28,7 +28,7 @@ fn kill_at(cluster: &Cluster<'_>, flags: &[&str], moment: &str) {
 
 /// The cluster is whole: a pod's name look-up and the node's state were part of the start.
 fn works(cluster: &Cluster<'_>) {
-    let _ = cluster.run("status", &[]).ok();
+    cluster.has_status(0);
     let _ = cluster.kubectl(&["get", "serviceaccount", "default"]).ok();
 }
 
@@ -190,7 +190,8 @@ fn edit_until(sandbox: &Sandbox, done: &AtomicBool) -> usize {
                 added += 1;
             }
         }
-        thread::sleep(Duration::from_millis(100));
+        // Most of the processors are for the clusters.
+        thread::sleep(Duration::from_millis(300));
     }
     added
 }
@@ -212,7 +213,7 @@ fn a_damaged_profile_harms_nobody_else(damaged: &Cluster<'_>, other: &Cluster<'_
         let _ = told.says(&format!("skiff delete -p {}", damaged.name));
     }
     let _ = other.run("start", &[]).ok().says("nothing was changed");
-    let _ = other.run("status", &[]).ok();
+    other.has_status(0);
     let header = format!("apiVersion: skiff.dev/v1alpha1\nkind: Cluster\nmetadata: {{name: {}}}\n", damaged.name);
     for text in ["apiVersion: [\n".to_owned(), format!("{header}spec: {{memory: lots}}\n")] {
         fs::write(&file, text).expect("the profile");

@@ -19,7 +19,7 @@ fn start(cluster: &Cluster<'_>, flags: &[&str]) -> Finished {
     // What runs in an emulated machine has deadlines of its own, and what missed them begins anew: it gets more
     // of the processors than the tests beside it, where the kernel and this user's rights allow that.
     while !start.ended() {
-        let _ = emulator(cluster).map(|process| fs::write(process.join("autogroup"), "-10"));
+        let _ = emulator(cluster).map(|process| fs::write(process.join("autogroup"), "-5"));
         thread::sleep(Duration::from_secs(1));
     }
     start.finish().ok()

@@ -27,7 +27,7 @@ fn subnet(cluster: &Cluster<'_>) -> String {
 }
 
 fn is_usable(cluster: &Cluster<'_>) {
-    let _ = cluster.run("status", &[]).ok();
+    cluster.has_status(0);
     // The user's kubeconfig leads to this cluster, and to no other.
     let mut kubectl = Command::new(cluster.sandbox().cached_kubectl().expect("a kubectl"));
     kubectl.args(["--context", &cluster.name, "get", "nodes", "-o", "name"]);

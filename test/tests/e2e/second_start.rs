@@ -32,7 +32,7 @@ fn is_as_before(cluster: &Cluster<'_>, address: &str) {
     let mark = cluster.kubectl(&["get", "configmap", "mark", "-o", "jsonpath={.data.is}"]).ok();
     assert_eq!(mark.text(), "there");
     assert_eq!(cluster.run("ip", &[]).ok().text(), address);
-    let _ = cluster.run("status", &[]).ok();
+    cluster.has_status(0);
     let _ = cluster.kubectl(&["wait", "node", "--all", "--for=condition=Ready", "--timeout=600s"]).ok();
 }
 
@@ -81,7 +81,7 @@ pub(crate) fn a_cluster_survives_whatever_happens_to_its_machine() {
 
     // Its entry in the kubeconfig lost.
     fs::remove_file(sandbox.kubeconfig()).expect("the kubeconfig");
-    assert_eq!(cluster.run("status", &[]).code, 4);
+    cluster.has_status(4);
     let _ = start(&cluster, &[]).ok().says("nothing was changed");
     is_as_before(&cluster, &address);
 }

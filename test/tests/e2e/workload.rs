@@ -267,6 +267,7 @@ fn logs_show_every_part(world: &World<'_>) {
 
 fn status_in_every_format(world: &World<'_>) {
     let cluster = &world.cluster;
+    cluster.has_status(0);
     let text = cluster.run("status", &[]).ok();
     let _ = text.says("type: Control Plane").says("host: Running").says("kubelet: Running").says("apiserver: Running");
     let node = cluster.run("status", &["-o", "json"]).ok().json();

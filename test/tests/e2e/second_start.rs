@@ -39,8 +39,8 @@ fn is_as_before(cluster: &Cluster<'_>, address: &str) {
 pub(crate) fn a_cluster_survives_whatever_happens_to_its_machine() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
-    // Nobody is given this one, so nobody takes it while the network is away.
-    let subnet = format!("10.{}.{}.0/24", 200 + std::process::id() % 50, std::process::id() / 50 % 250);
+    // Nobody is given this one unasked, so nobody takes it while the network is away.
+    let subnet = format!("192.168.{}.0/24", 230 + std::process::id() % 20);
     let _ = start(&cluster, &["--subnet", &subnet]).ok();
     mark(&cluster);
     let address = cluster.run("ip", &[]).ok().text().to_owned();

@@ -147,7 +147,9 @@ async fn endpoint(
             done => return done,
         }
     }
-    let sender = match tokio::time::timeout(patience, worker.pool.connect(key, host(&request))).await {
+    // Boxed, as it is rare and large: the future of each request would have room for it.
+    let connect = Box::pin(worker.pool.connect(key, host(&request)));
+    let sender = match tokio::time::timeout(patience, connect).await {
         Ok(Ok(sender)) => sender,
         failed => {
             let error = failed.err().map_or_else(|| "refused or broken".to_owned(), |elapsed| elapsed.to_string());

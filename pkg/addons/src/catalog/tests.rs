@@ -102,6 +102,14 @@ fn check_object(addon: &str, object: &serde_json::Value, images: &[String]) {
     }
 }
 
+#[test]
+fn every_entry_leads_to_its_docs() {
+    let repository = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    for addon in catalog().addons() {
+        assert!(repository.join(&addon.docs).is_file(), "{}: {}", addon.name, addon.docs);
+    }
+}
+
 /// `enable` ends with what works on a laptop without a network.
 #[test]
 fn nothing_built_in_is_pulled() {

@@ -46,7 +46,7 @@ impl Args {
             Action::Enable(args) => args.run(context).await,
             Action::Disable(args) => args.run(context).await,
             Action::Configure(args) => args.run(context).await,
-            Action::Images(args) => args.run(context),
+            Action::Images(args) => args.run(context).await,
             Action::Open(args) => args.run(context).await,
             Action::Catalog(args) => args.run(context).await,
             Action::Status(args) => args.run(context).await,

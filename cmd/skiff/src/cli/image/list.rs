@@ -11,6 +11,7 @@ use crate::{
     context::{Context, print},
     failure::Failure,
     ui::{megabytes, table},
+    wiring::SkiffHost,
 };
 
 /// Lists the images in a cluster.
@@ -47,14 +48,24 @@ struct Image {
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
         let host = context.host_of_cluster("skiff image ls").await?;
-        let mut images = Images::default();
-        for node in nodes(context, &host)? {
-            let runner = connect(context, &host, &node).await?;
-            let output = runner.run(Command::new(["ctr", "--namespace", "k8s.io", "images", "ls"])).await?;
-            images.add(&output.stdout_text());
-        }
-        print(&render(&images.into_list(), self.format)?)
+        print(&render(&listed(context, &host).await?, self.format)?)
     }
+}
+
+async fn listed(context: &Context, host: &SkiffHost) -> Result<Vec<Image>, Failure> {
+    let mut images = Images::default();
+    for node in nodes(context, host)? {
+        let runner = connect(context, host, &node).await?;
+        let output = runner.run(Command::new(["ctr", "--namespace", "k8s.io", "images", "ls"])).await?;
+        images.add(&output.stdout_text());
+    }
+    Ok(images.into_list())
+}
+
+/// The images that the nodes of a cluster hold: what each is, by its names.
+pub(crate) async fn ids(context: &Context, host: &SkiffHost) -> Result<BTreeMap<String, String>, Failure> {
+    let images = listed(context, host).await?;
+    Ok(images.into_iter().flat_map(|it| it.repo_tags.into_iter().map(move |name| (name, it.id.clone()))).collect())
 }
 
 fn render(images: &[Image], format: Format) -> Result<String, Failure> {

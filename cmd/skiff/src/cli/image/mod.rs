@@ -5,6 +5,7 @@ mod load;
 mod source;
 
 use clap::Subcommand;
+pub(crate) use list::ids;
 use skiff_cluster::{ClusterError, runner};
 use skiff_config::NodeName;
 use skiff_report::ExitCode;

@@ -68,7 +68,8 @@ pub(crate) fn plan_node(
     let Surroundings { network, capabilities, control_planes } = *around;
     let spec = &identity.config.spec;
     let resources = resources(spec, record.memory, capabilities)?;
-    let config = node_config(spec, record, capabilities)?;
+    let mut config = node_config(spec, record, capabilities)?;
+    config.mtu = network.mtu;
     let files = node_files(&identity.config, &config, &identity.pki, now)?;
     let published = published(spec, record);
     let mounts: Vec<Mount> = spec.mounts_of(record.index).cloned().collect();

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 /// Below that a cluster would be busy with nothing but its certificates.
-const SHORTEST: Duration = Duration::from_hours(1);
+const SHORTEST: Duration = Duration::from_mins(5);
 /// Ten years: what the authorities that sign them are good for.
 const LONGEST: Duration = Duration::from_hours(87_600);
 
@@ -13,7 +13,7 @@ pub(crate) fn lifetime(text: &str) -> Result<Duration, String> {
     let seconds = read(text).ok_or_else(|| format!("`{text}` is not a time: write it like 8760h or 36h30m"))?;
     let lifetime = Duration::from_secs(seconds);
     if lifetime < SHORTEST || lifetime > LONGEST {
-        return Err(format!("{text} is out of range: use 1h to 87600h, which is what the authorities are good for"));
+        return Err(format!("{text} is out of range: use 5m to 87600h, which is what the authorities are good for"));
     }
     Ok(lifetime)
 }
@@ -69,7 +69,8 @@ mod tests {
         assert_eq!(lifetime("8760h"), Ok(Duration::from_hours(8760)));
         assert_eq!(lifetime("26280h0m0s"), Ok(crate::versions::CERT_EXPIRATION));
         assert_eq!(lifetime("36h30m"), Ok(Duration::from_mins(2190)));
-        for bad in ["", "1y", "h", "12", "-1h", "30m", "99999h", "1.5h", "99999999999999999999h"] {
+        assert_eq!(lifetime("5m"), Ok(Duration::from_mins(5)));
+        for bad in ["", "1y", "h", "12", "-1h", "4m", "99999h", "1.5h", "99999999999999999999h"] {
             assert!(lifetime(bad).is_err(), "{bad}");
         }
     }

@@ -14,6 +14,7 @@ mod image;
 mod labels;
 mod logs;
 mod making;
+mod mtu;
 mod network;
 mod node;
 mod privilege;

@@ -14,16 +14,21 @@ use skiff_config::ClusterName;
 use skiff_driver::{NetworkRequest, NodeNetwork};
 
 use crate::{
-    DockerDriver, Error, Resource, failure, labels,
+    DockerDriver, Error, Resource, failure, labels, mtu,
     subnet::{self, Owner, Taken},
 };
 
-/// The option that sets a network's MTU; taken over from the default bridge, where the host's
-/// administrator puts it.
+/// The option that sets a network's MTU. The host's administrator puts it on the default bridge.
 const MTU: &str = "com.docker.network.driver.mtu";
 
 /// How many subnets that are taken are told with their owners.
 const TOLD: usize = 20;
+
+/// What a network shall be, wherever it lies.
+struct Kind<'a> {
+    cluster: &'a ClusterName,
+    mtu: Option<u32>,
+}
 
 impl DockerDriver {
     pub(crate) async fn make_network(&self, request: &NetworkRequest) -> Result<NodeNetwork, Error> {
@@ -32,27 +37,30 @@ impl DockerDriver {
             return Ok(network);
         }
         let taken = self.taken(&networks);
-        let mtu = networks.iter().filter(|network| network.name.as_deref() == Some("bridge"));
-        let mtu = mtu.filter_map(|network| network.options.as_ref()?.get(MTU)).next();
-        let options = mtu.map(|mtu| HashMap::from([(MTU.to_owned(), mtu.clone())]));
+        let kind = Kind { cluster: &request.cluster, mtu: self.mtu(&networks) };
         match request.subnet {
-            Some(subnet) => self.make_wanted(&request.cluster, subnet, &taken, options).await,
-            None => self.make_free(&request.cluster, &taken, options).await,
+            Some(subnet) => self.make_wanted(&kind, subnet, &taken).await,
+            None => self.make_free(&kind, &taken).await,
         }
     }
 
+    /// The largest packet of a new network: what the host's administrator has told the Engine, but no more
+    /// than the host's way out takes, which is less than usual with a VPN.
+    fn mtu(&self, networks: &[Network]) -> Option<u32> {
+        let bridge = networks.iter().find(|network| network.name.as_deref() == Some("bridge"));
+        // Files of the kernel, which other systems lack; the Engine then decides alone.
+        let table = if self.local { fs::read_to_string("/proc/net/route").unwrap_or_default() } else { String::new() };
+        let of_interface =
+            |interface: &str| fs::read_to_string(format!("/sys/class/net/{interface}/mtu")).ok()?.trim().parse().ok();
+        mtu::smallest(bridge.and_then(mtu_of), mtu::ways_out(&table).into_iter().filter_map(of_interface))
+    }
+
     /// Makes the network on the subnet that was asked for, or tells who has it.
-    async fn make_wanted(
-        &self,
-        cluster: &ClusterName,
-        subnet: Ipv4Net,
-        taken: &[Taken],
-        options: Option<HashMap<String, String>>,
-    ) -> Result<NodeNetwork, Error> {
+    async fn make_wanted(&self, kind: &Kind<'_>, subnet: Ipv4Net, taken: &[Taken]) -> Result<NodeNetwork, Error> {
         if let Some(owner) = subnet::owner(subnet, taken) {
             return Err(Error::SubnetTaken { subnet, owner: owner.to_string() });
         }
-        match self.try_subnet(cluster, subnet, options).await? {
+        match self.try_subnet(kind, subnet).await? {
             Some(network) => Ok(network),
             None => Err(Error::SubnetTaken { subnet, owner: "another network".to_owned() }),
         }
@@ -60,14 +68,9 @@ impl DockerDriver {
 
     /// Makes the network on the first subnet that nobody has. The Engine has the last word: another
     /// skiff may have got there first.
-    async fn make_free(
-        &self,
-        cluster: &ClusterName,
-        taken: &[Taken],
-        options: Option<HashMap<String, String>>,
-    ) -> Result<NodeNetwork, Error> {
+    async fn make_free(&self, kind: &Kind<'_>, taken: &[Taken]) -> Result<NodeNetwork, Error> {
         for subnet in subnet::free(taken) {
-            if let Some(network) = self.try_subnet(cluster, subnet, options.clone()).await? {
+            if let Some(network) = self.try_subnet(kind, subnet).await? {
                 return Ok(network);
             }
         }
@@ -79,13 +82,8 @@ impl DockerDriver {
     }
 
     /// Makes the network; `None` when the Engine says that the addresses are in use.
-    async fn try_subnet(
-        &self,
-        cluster: &ClusterName,
-        subnet: Ipv4Net,
-        options: Option<HashMap<String, String>>,
-    ) -> Result<Option<NodeNetwork>, Error> {
-        let gateway = subnet::gateway(subnet);
+    async fn try_subnet(&self, kind: &Kind<'_>, subnet: Ipv4Net) -> Result<Option<NodeNetwork>, Error> {
+        let (cluster, gateway) = (kind.cluster, subnet::gateway(subnet));
         let config = IpamConfig {
             subnet: Some(subnet.to_string()),
             gateway: Some(gateway.to_string()),
@@ -95,7 +93,7 @@ impl DockerDriver {
             name: cluster.to_string(),
             driver: Some("bridge".to_owned()),
             ipam: Some(Ipam { config: Some(vec![config]), ..Ipam::default() }),
-            options,
+            options: kind.mtu.map(|mtu| HashMap::from([(MTU.to_owned(), mtu.to_string())])),
             labels: Some(labels::network(cluster)),
             ..NetworkCreateRequest::default()
         };
@@ -116,7 +114,7 @@ impl DockerDriver {
             self.docker.remove_network(&id).await.map_err(failure::engine("removing a network made twice"))?;
             return existing(&networks, cluster);
         }
-        Ok(Some(NodeNetwork { name: cluster.to_string(), subnet, gateway }))
+        Ok(Some(NodeNetwork { name: cluster.to_string(), subnet, gateway, mtu: kind.mtu }))
     }
 
     async fn networks(&self) -> Result<Vec<Network>, Error> {
@@ -217,5 +215,12 @@ fn existing(networks: &[Network], cluster: &ClusterName) -> Result<Option<NodeNe
     let subnet = subnets(network).next().ok_or_else(|| Error::NetworkUnusable { name: name.clone() })?;
     let config = network.ipam.iter().filter_map(|ipam| ipam.config.as_ref()).flatten().next();
     let gateway = config.and_then(|config| config.gateway.as_ref()?.parse().ok());
-    Ok(Some(NodeNetwork { name, subnet, gateway: gateway.unwrap_or_else(|| subnet::gateway(subnet)) }))
+    let gateway = gateway.unwrap_or_else(|| subnet::gateway(subnet));
+    let mtu = mtu_of(network).filter(|mtu| *mtu != mtu::ETHERNET);
+    Ok(Some(NodeNetwork { name, subnet, gateway, mtu }))
+}
+
+/// What a network was told.
+fn mtu_of(network: &Network) -> Option<u32> {
+    network.options.as_ref()?.get(MTU)?.parse().ok()
 }

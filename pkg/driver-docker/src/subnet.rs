@@ -83,7 +83,7 @@ pub(crate) fn routes(table: &str) -> Vec<Taken> {
 
 /// An address as the kernel prints it in hexadecimal: the memory of a big-endian number, read as a
 /// number of this host.
-fn address(hex: &str) -> Option<Ipv4Addr> {
+pub(crate) fn address(hex: &str) -> Option<Ipv4Addr> {
     u32::from_str_radix(hex, 16).ok().map(|number| Ipv4Addr::from(number.to_ne_bytes()))
 }
 

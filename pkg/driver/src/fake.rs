@@ -267,7 +267,7 @@ impl Driver for FakeDriver {
             None => subnets().find(|subnet| state.owner(*subnet).is_none()).ok_or(FakeError::NoFreeSubnet)?,
         };
         let gateway = subnet.hosts().next().unwrap_or(subnet.network());
-        let network = NodeNetwork { name: request.cluster.to_string(), subnet, gateway };
+        let network = NodeNetwork { name: request.cluster.to_string(), subnet, gateway, mtu: None };
         state.networks.insert(request.cluster.clone(), network.clone());
         Ok(network)
     }

@@ -59,6 +59,8 @@ pub struct NodeNetwork {
     pub subnet: Ipv4Net,
     /// The host's address in it.
     pub gateway: Ipv4Addr,
+    /// The largest packet that finds its way through, where that is less than an Ethernet's.
+    pub mtu: Option<u32>,
 }
 
 /// How much of the host a node may use. `None` = no limit.

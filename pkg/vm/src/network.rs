@@ -109,7 +109,8 @@ fn candidates() -> impl Iterator<Item = Ipv4Net> {
 
 fn network(cluster: &ClusterName, subnet: Ipv4Net) -> NodeNetwork {
     let gateway = subnet.hosts().next().unwrap_or(subnet.network());
-    NodeNetwork { name: cluster.to_string(), subnet, gateway }
+    // What leaves the host does so by the host's own sockets, which know the way's limits.
+    NodeNetwork { name: cluster.to_string(), subnet, gateway, mtu: None }
 }
 
 fn overlap(one: Ipv4Net, other: Ipv4Net) -> bool {

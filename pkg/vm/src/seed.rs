@@ -118,7 +118,12 @@ mod tests {
             name: "dev-m02".parse().unwrap(),
             role: NodeRole::Worker,
             image: "key".to_owned(),
-            network: NodeNetwork { name: "dev".to_owned(), subnet, gateway: "192.168.105.1".parse().unwrap() },
+            network: NodeNetwork {
+                name: "dev".to_owned(),
+                subnet,
+                gateway: "192.168.105.1".parse().unwrap(),
+                mtu: None,
+            },
             address: "192.168.105.3".parse().unwrap(),
             resources: Resources::default(),
             published: Vec::new(),

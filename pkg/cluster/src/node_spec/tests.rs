@@ -63,6 +63,7 @@ fn plan_of(record: NodeRecord, change: impl FnOnce(&mut SpecFile)) -> NodePlan {
         name: "dev".into(),
         subnet: "192.168.49.0/24".parse().unwrap(),
         gateway: "192.168.49.1".parse().unwrap(),
+        mtu: None,
     };
     let control_planes = &["192.168.49.2".parse().unwrap()];
     let around = Surroundings { network, capabilities: &capabilities(), control_planes };

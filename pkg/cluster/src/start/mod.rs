@@ -9,6 +9,7 @@ mod fleet;
 mod guard;
 mod join;
 mod lookout;
+mod network;
 mod one;
 mod plan;
 mod preview;

@@ -12,6 +12,7 @@ use skiff_runner::Connect;
 use super::{
     Run,
     fleet::{Fleet, Targets},
+    network,
     plan::Wanted,
     provision::phase,
 };
@@ -55,8 +56,8 @@ where
         let since = since.filter(|_| self.targets == Targets::All);
         let own_network = spec.cni == Cni::Bridge;
         // Until somebody brings a network, nodes are not ready and pods have no addresses.
-        let network = spec.cni != Cni::Disabled;
-        let ready = network && (wanted(WaitFor::NodeReady) || wanted(WaitFor::Kubelet));
+        let has_network = spec.cni != Cni::Disabled;
+        let ready = has_network && (wanted(WaitFor::NodeReady) || wanted(WaitFor::Kubelet));
         let nodes = try_join_all(fleet.members.iter().map(|member| async move {
             let node = Condition::NodeReady(member.name().to_string());
             self.condition(&phase("wait/node-ready", member), ready, node, member.started, patience, api).await
@@ -64,27 +65,32 @@ where
         let routes =
             Condition::DaemonSet { namespace: "kube-system".to_owned(), name: manifests::ROUTES_NAME.to_owned() };
         let account = wanted(WaitFor::DefaultServiceAccount);
-        tokio::try_join!(
-            nodes,
-            self.condition("wait/routes", ready && own_network && fleet.size > 1, routes, since, patience, api),
-            self.condition("wait/service-account", account, Condition::DefaultServiceAccount, None, patience, api),
-            self.condition(
-                "wait/system-pods",
-                network && wanted(WaitFor::SystemPods),
-                Condition::SystemPods,
-                since,
-                patience,
-                api
-            ),
-            self.dns(network && wanted(WaitFor::Dns), lookup(spec, &addons), patience, api),
-            async {
-                if network {
-                    addons.wait(api, since, patience).await;
-                }
-                Ok(())
-            },
-        )?;
-        Ok(())
+        let all = async {
+            tokio::try_join!(
+                nodes,
+                self.condition("wait/routes", ready && own_network && fleet.size > 1, routes, since, patience, api),
+                self.condition("wait/service-account", account, Condition::DefaultServiceAccount, None, patience, api),
+                self.condition(
+                    "wait/system-pods",
+                    has_network && wanted(WaitFor::SystemPods),
+                    Condition::SystemPods,
+                    since,
+                    patience,
+                    api
+                ),
+                self.dns(has_network && wanted(WaitFor::Dns), lookup(spec, &addons), patience, api),
+                async {
+                    if has_network {
+                        addons.wait(api, since, patience).await;
+                    }
+                    Ok(())
+                },
+            )
+        };
+        tokio::select! {
+            usable = all => usable.map(drop),
+            error = network::in_vain(api, self.options.pod_network.as_deref(), patience), if ready => Err(error),
+        }
     }
 
     pub(super) async fn condition(

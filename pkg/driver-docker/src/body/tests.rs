@@ -20,6 +20,7 @@ fn spec() -> NodeSpec {
             name: "dev".to_owned(),
             subnet: "192.168.49.0/24".parse().unwrap(),
             gateway: "192.168.49.1".parse().unwrap(),
+            mtu: None,
         },
         address: "192.168.49.3".parse().unwrap(),
         resources: Resources { cpus: Some(1.5), memory: Some(3 << 30), disk: None },

@@ -3,7 +3,7 @@
 use std::{fs, time::Duration};
 
 use skiff_config::Cni;
-use skiff_kubeapi::install_crypto_provider;
+use skiff_kubeapi::{Manifest, install_crypto_provider};
 use skiff_report::{ExitCode, chain};
 
 use crate::failure::Failure;
@@ -16,21 +16,40 @@ pub(super) async fn manifests(cni: &Cni) -> Result<Option<String>, Failure> {
     match (cni, cni.place()) {
         (Cni::Bridge | Cni::Disabled, _) => Ok(None),
         (_, Some(place)) if place.starts_with("https://") || place.starts_with("http://") => {
-            fetch(place).await.map(Some).map_err(|why| unreachable(cni, place, &why))
+            let text = fetch(place).await.map_err(|why| unreachable(cni, place, &why))?;
+            checked(place, text).map(Some)
         }
-        (_, Some(file)) => fs::read_to_string(file).map(Some).map_err(|error| {
-            Failure::new(
-                "GUEST_CNI_MANIFESTS",
-                ExitCode::GUEST_NOT_FOUND,
-                format!("--cni: cannot read the manifests in {file}: {error}"),
-                "Use bridge, none, flannel, calico, or a file or URL of manifests.",
-            )
-        }),
+        (_, Some(file)) => {
+            let text = fs::read_to_string(file).map_err(|error| {
+                Failure::new(
+                    "GUEST_CNI_MANIFESTS",
+                    ExitCode::GUEST_NOT_FOUND,
+                    format!("--cni: cannot read the manifests in {file}: {error}"),
+                    "Use bridge, none, flannel, calico, or a file or URL of manifests.",
+                )
+            })?;
+            checked(file, text).map(Some)
+        }
         (_, None) => Err(Failure::usage(
             format!("--cni {cni}: the project publishes no manifests, only a chart"),
             format!("Render it (`helm template {cni} …`) into a file, and use --cni FILE."),
         )),
     }
+}
+
+/// The text, if there is something to apply in it. A network that is none would be waited for in vain.
+fn checked(place: &str, text: String) -> Result<String, Failure> {
+    let problem = match Manifest::read(place, &text) {
+        Ok(objects) if objects.is_empty() => format!("{place} holds no objects"),
+        Ok(_) => return Ok(text),
+        Err(problems) => problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "),
+    };
+    Err(Failure::new(
+        "GUEST_CNI_MANIFESTS",
+        ExitCode::PROGRAM_CONFIG,
+        format!("--cni: {problem}"),
+        "Give it Kubernetes objects in YAML, such as the daemon set of a pod network; nothing was made.",
+    ))
 }
 
 async fn fetch(url: &str) -> Result<String, reqwest::Error> {
@@ -66,7 +85,19 @@ mod tests {
     async fn files_are_read() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("net.yaml");
-        fs::write(&file, "kind: Network").unwrap();
-        assert_eq!(manifests(&Cni::parse(&file.to_string_lossy())).await, Ok(Some("kind: Network".to_owned())));
+        let object = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: network}\n";
+        fs::write(&file, object).unwrap();
+        assert_eq!(manifests(&Cni::parse(&file.to_string_lossy())).await, Ok(Some(object.to_owned())));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_network_is_told_before_anything_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("net.yaml");
+        for (text, told) in [("", "holds no objects"), ("# a\n---\n", "holds no objects"), ("a: [b", "line 1")] {
+            fs::write(&file, text).unwrap();
+            let failure = manifests(&Cni::parse(&file.to_string_lossy())).await.unwrap_err();
+            assert!(failure.exit == ExitCode::PROGRAM_CONFIG && failure.message.contains(told), "{failure:?}");
+        }
     }
 }

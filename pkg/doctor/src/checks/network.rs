@@ -34,7 +34,7 @@ pub(super) fn forwarding(facts: &Facts) -> Vec<Finding> {
     {
         let message = format!("outgoing connections take ports from {first} on, and so those of clusters");
         let fix = "sudo sysctl -w net.ipv4.ip_local_port_range='32768 60999' && echo \
-                   net.ipv4.ip_local_port_range=32768 60999 | sudo tee -a /etc/sysctl.d/99-skiff.conf";
+                   'net.ipv4.ip_local_port_range=32768 60999' | sudo tee -a /etc/sysctl.d/99-skiff.conf";
         findings.push(Finding::warning("local-ports", message, fix));
     }
     findings

@@ -89,7 +89,9 @@ fn each_missing_part_of_the_kernel_has_its_command() {
     assert_eq!(wrong(|facts| facts.unified = false).level, Level::Warning);
     assert!(wrong(|facts| facts.ip_forward = Some(false)).fix.contains("net.ipv4.ip_forward=1"));
     assert!(wrong(|facts| facts.inotify_watches = Some(8192)).fix.contains("max_user_watches"));
-    assert_eq!(wrong(|facts| facts.local_ports = Some((1024, 65535))).name, "local-ports");
+    let ports = wrong(|facts| facts.local_ports = Some((1024, 65535)));
+    assert_eq!(ports.name, "local-ports");
+    assert!(ports.fix.contains("echo 'net.ipv4.ip_local_port_range=32768 60999' |"), "{}", ports.fix);
 }
 
 #[test]

@@ -91,7 +91,7 @@ pub struct Snapshot {
     pub taken: SystemTime,
     /// True if it holds the node's memory: the node goes on where it was.
     pub memory: bool,
-    /// Bytes that it takes, as far as that can be told.
+    /// Bytes that it takes; 0 where that cannot be told.
     pub size: u64,
     /// The words that were kept with it.
     pub marks: BTreeMap<String, String>,

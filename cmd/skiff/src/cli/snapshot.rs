@@ -133,7 +133,8 @@ fn to_table(snapshots: &[ClusterSnapshot]) -> String {
             (true, true) => "memory and disks",
             (true, false) => "disks",
         };
-        [row.name, row.created, megabytes(row.size), holds.to_owned(), row.nodes.join(", ")]
+        let size = row.size.map_or_else(|| "unknown".to_owned(), megabytes);
+        [row.name, row.created, size, holds.to_owned(), row.nodes.join(", ")]
     });
     table(["Name", "Created", "Size", "Holds", "Nodes"], rows).to_string()
 }
@@ -145,8 +146,9 @@ struct Row {
     name: String,
     /// RFC 3339.
     created: String,
-    /// In bytes.
-    size: u64,
+    /// In bytes; not there where that cannot be told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    size: Option<u64>,
     /// True if the cluster goes on where it was.
     memory: bool,
     nodes: Vec<String>,
@@ -159,7 +161,7 @@ impl From<&ClusterSnapshot> for Row {
         Self {
             name: snapshot.name.to_string(),
             created: Timestamp::try_from(snapshot.taken).map(|time| time.to_string()).unwrap_or_default(),
-            size: snapshot.size,
+            size: Some(snapshot.size).filter(|size| *size > 0),
             memory: snapshot.memory,
             nodes: snapshot.nodes.clone(),
             complete: snapshot.complete,

@@ -94,7 +94,13 @@ pub async fn save_snapshot<D: Snapshots, C, K>(
     thawed.map_err(driver_error)?;
     pause::mark(&host.store, cluster, paused)?;
     saved?;
-    let snapshot = kept(host, cluster, &nodes).await?.remove(name).unwrap_or_default();
+    let snapshot = kept(host, cluster, &nodes).await?.remove(name);
+    // It may have been deleted by hand just now, which is as good as never saved.
+    let snapshot = snapshot.ok_or_else(|| SnapshotError::NotFound {
+        cluster: cluster.clone(),
+        name: name.clone(),
+        others: Vec::new(),
+    })?;
     let snapshot = whole_of(name, &snapshot);
     let what = if snapshot.memory {
         "memory and disks"
@@ -103,7 +109,8 @@ pub async fn save_snapshot<D: Snapshots, C, K>(
     } else {
         "disks only: it starts anew when it is restored"
     };
-    stage(host, 1, "Done", format!("Saved cluster `{cluster}` as `{name}`: {what}, {} MiB", snapshot.size >> 20));
+    let size = if snapshot.size == 0 { String::new() } else { format!(", {} MiB", snapshot.size >> 20) };
+    stage(host, 1, "Done", format!("Saved cluster `{cluster}` as `{name}`: {what}{size}"));
     Ok(snapshot)
 }
 

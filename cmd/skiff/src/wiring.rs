@@ -54,6 +54,13 @@ impl Context {
         self.host(command).await
     }
 
+    /// The host of a cluster that is about to be used: one that is paused only until then goes on.
+    pub(crate) async fn host_in_use(&self, command: &str) -> Result<SkiffHost, Failure> {
+        let host = self.host_of_cluster(command).await?;
+        skiff_cluster::wake(&host, &self.cluster).await?;
+        Ok(host)
+    }
+
     /// A host with the driver to take for a cluster that is not made yet, and another reporter.
     pub(crate) async fn host_with(
         &self,

@@ -76,8 +76,8 @@ pub enum ClusterError {
         node: String,
     },
     /// A node that a cluster cannot be without.
-    #[error("node {node} is the first one of cluster `{cluster}` and cannot be deleted alone")]
-    FirstNode {
+    #[error("node {node} is the only control plane of cluster `{cluster}` and cannot be deleted alone")]
+    OnlyControlPlane {
         /// The cluster.
         cluster: ClusterName,
         /// The node.
@@ -259,10 +259,13 @@ impl Diagnose for ClusterError {
             Self::NoSuchNode { .. } => {
                 Reason::new("GUEST_NODE_RETRIEVE", ExitCode::GUEST_NOT_FOUND, "`skiff status` lists the nodes.")
             }
-            Self::FirstNode { cluster, .. } => Reason::new(
+            Self::OnlyControlPlane { cluster, .. } => Reason::new(
                 "GUEST_NODE_DELETE",
                 ExitCode::GUEST_ERROR,
-                format!("The cluster's ports and names lead to it. `skiff delete -p {cluster}` deletes the cluster."),
+                format!(
+                    "Add another one first with `skiff node add --control-plane -p {cluster}`, or delete the cluster \
+                     with `skiff delete -p {cluster}`."
+                ),
             ),
             Self::DriverMismatch { cluster, .. } => Reason::new(
                 "GUEST_DRIVER_MISMATCH",

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use skiff_addons::Catalog;
-use skiff_config::{ClusterFile, ClusterName, KubeVersion, NodeName, NodeRecord};
+use skiff_config::{ClusterFile, ClusterName, KubeVersion, NodeName};
 use skiff_driver::{Capabilities, NodeImage};
 use skiff_report::{Diagnose, Reporter};
 use skiff_store::{Lock, Owner, Store};
@@ -80,7 +80,7 @@ impl<D, C, K> Host<D, C, K> {
     pub(crate) fn check_name(&self, name: &ClusterName) -> Result<(), ClusterError> {
         for file in self.readable_profiles()? {
             let other = &file.metadata.name;
-            let taken = file.status.nodes.iter().any(|node| node.name.as_str() == name.as_str());
+            let taken = machines(&file).any(|machine| machine.as_str() == name.as_str());
             if other != name && taken {
                 return Err(ClusterError::NameTaken { name: name.clone(), other: other.clone() });
             }
@@ -91,8 +91,7 @@ impl<D, C, K> Host<D, C, K> {
     /// Refuses a node whose name is another cluster's, or a node's of one.
     pub(crate) fn check_node_name(&self, name: &ClusterName, node: &NodeName) -> Result<(), ClusterError> {
         for file in self.readable_profiles()?.iter().filter(|file| file.metadata.name != *name) {
-            let of_other = |record: &NodeRecord| record.name == *node;
-            if file.metadata.name.as_str() == node.as_str() || file.status.nodes.iter().any(of_other) {
+            if file.metadata.name.as_str() == node.as_str() || machines(file).any(|machine| machine == *node) {
                 return Err(ClusterError::NodeNameTaken { node: node.clone() });
             }
         }
@@ -106,13 +105,20 @@ impl<D, C, K> Host<D, C, K> {
         let theirs = self.store.neighbours().into_iter().flat_map(|home| home.list().unwrap_or_default());
         files.extend(theirs.filter_map(|entry| entry.cluster.ok()));
         let nodes = files.iter().flat_map(|file| &file.status.nodes);
-        Ok(nodes.flat_map(|node| [Some(node.ssh_port), node.apiserver_port]).flatten().collect())
+        let entrances = files.iter().filter_map(|file| Some(file.status.entrance?.port));
+        Ok(nodes.flat_map(|node| [Some(node.ssh_port), node.apiserver_port]).flatten().chain(entrances).collect())
     }
 
     /// Every profile but the damaged ones, which must not keep others from working.
     pub(crate) fn readable_profiles(&self) -> Result<Vec<ClusterFile>, ClusterError> {
         Ok(self.store.list()?.into_iter().filter_map(|entry| entry.cluster.ok()).collect())
     }
+}
+
+/// Names of a cluster's machines.
+fn machines(file: &ClusterFile) -> impl Iterator<Item = NodeName> {
+    let entrance = file.status.entrance.map(|_| file.metadata.name.entrance());
+    file.status.nodes.iter().map(|record| record.name.clone()).chain(entrance)
 }
 
 /// Wraps an error of the driver.

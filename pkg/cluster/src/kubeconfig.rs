@@ -40,6 +40,10 @@ fn entry<D, C, K>(
     let access =
         leads_to.map(|node| access::access(&host.store, name, spec.listen_address, node)).transpose()?.flatten();
     let access = access.ok_or_else(|| ClusterError::NotFound(name.clone()))?;
+    let server = match file.status.entrance {
+        Some(entrance) => access::server_url(spec.listen_address, entrance.port),
+        None => access.server,
+    };
     let files = ClientFiles::of(&host.store, name);
     let credentials = if embed {
         Credentials::Embedded { ca: access.ca, certificate: access.certificate, key: access.key }
@@ -47,7 +51,7 @@ fn entry<D, C, K>(
         Credentials::Files { ca: files.ca, certificate: files.certificate, key: files.key }
     };
     let version = env!("CARGO_PKG_VERSION").to_owned();
-    Ok(Entry { name: name.to_string(), server: access.server, credentials, version })
+    Ok(Entry { name: name.to_string(), server, credentials, version })
 }
 
 /// Refuses, before anything is made, a kubeconfig that the cluster's entry cannot be written to.
@@ -120,7 +124,7 @@ async fn best<'a, D: Driver, C, K: ConnectApi>(
     file: &'a ClusterFile,
     spec: &ClusterSpec,
 ) -> Option<&'a NodeRecord> {
-    match control_planes(file).nth(1) {
+    match control_planes(file).nth(1).filter(|_| file.status.entrance.is_none()) {
         // There is no choice, and nobody to be asked for it.
         None => file.status.nodes.first(),
         Some(_) => match living::control_plane(host, file, spec).await {

@@ -9,6 +9,7 @@ mod api;
 mod auto_pause;
 mod clock;
 mod delete;
+mod entrance;
 mod error;
 mod export;
 mod gc;
@@ -42,7 +43,7 @@ pub use addons::{
     configure_addon, disable_addons, enable_addons, list_addons,
 };
 pub use api::{Api, ConnectApi};
-pub use auto_pause::{attend_cluster, can_auto_pause, end_auto_pause, note_attendant, wakes_by_use};
+pub use auto_pause::{attend_cluster, can_auto_pause, end_auto_pause, note_attendant, wake};
 pub use delete::delete;
 pub use error::{ClusterError, Outside};
 pub use export::{ExportReport, export_logs};

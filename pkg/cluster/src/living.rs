@@ -29,6 +29,7 @@ pub(crate) async fn control_plane<'a, D: Driver, C, K: ConnectApi>(
     let live = host.driver.list(Some(name)).await.map_err(driver_error)?;
     let runs =
         |record: &&NodeRecord| live.iter().any(|node| node.name == record.name && node.state == MachineState::Running);
+    let first = control_planes(file).next().map(|record| &record.name);
     let mut asked = FuturesUnordered::new();
     for record in control_planes(file).filter(runs) {
         let Some(access) = access::access(&host.store, name, spec.listen_address, record)? else { continue };
@@ -41,7 +42,7 @@ pub(crate) async fn control_plane<'a, D: Driver, C, K: ConnectApi>(
     let mut found = None;
     while let Some((record, ready)) = asked.next().await {
         match ready {
-            Some(api) if record.index == 0 => return Ok((record, api)),
+            Some(api) if Some(&record.name) == first => return Ok((record, api)),
             Some(api) => found = found.or(Some((record, api))),
             None => {}
         }

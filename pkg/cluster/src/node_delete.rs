@@ -9,7 +9,7 @@ use skiff_driver::{Driver, MachineState, NodeRole};
 use skiff_runner::{Connect, Runner};
 
 use crate::{
-    ClusterError, ConnectApi, Host,
+    ClusterError, ConnectApi, Host, entrance,
     host::driver_error,
     kubeconfig, living,
     nodes::{self, control_planes},
@@ -32,7 +32,7 @@ pub struct Leave {
 /// machine with its data. May be repeated.
 ///
 /// # Errors
-/// When it is the first node, no other control plane works, or its pods cannot go; it stays then.
+/// When it is the only control plane, no other one works, or its pods cannot go; it stays then.
 pub async fn delete_node<D, C, K>(
     host: &Host<D, C, K>,
     name: &ClusterName,
@@ -47,8 +47,8 @@ where
     let _lock = host.lock(name).await?;
     let file = host.load(name)?;
     let record = nodes::record(&file, Some(node))?.clone();
-    if record.index == 0 {
-        return Err(ClusterError::FirstNode { cluster: name.clone(), node: record.name });
+    if control_planes(&file).all(|other| other.name == record.name) {
+        return Err(ClusterError::OnlyControlPlane { cluster: name.clone(), node: record.name });
     }
     let through = other_control_plane(host, &file, &record).await?;
     let live = host.driver.list(Some(name)).await.map_err(driver_error)?;
@@ -65,6 +65,7 @@ where
             host.reporter.warn(&format!("{error}; it is removed all the same"));
         }
     }
+    tell_ports(host, &file, &record)?;
     host.reporter.info(&format!("Removing node {}", record.name));
     if let Err(error) = leave_etcd(&record, &through).await {
         kubeadm::uncordon(&through, &record.name).await?;
@@ -72,6 +73,17 @@ where
     }
     take_out(host, file, &record, &through).await?;
     Ok(record.name)
+}
+
+/// Ports that the user has had published on a node go with it.
+fn tell_ports<D, C, K>(host: &Host<D, C, K>, file: &ClusterFile, record: &NodeRecord) -> Result<(), ClusterError> {
+    let spec = file.to_spec().map_err(|problems| ClusterError::Settings { problems })?;
+    let ports: Vec<String> = spec.ports_of(record.index).map(|port| port.host_port.to_string()).collect();
+    if !ports.is_empty() {
+        let ports = ports.join(", ");
+        host.reporter.warn(&format!("{ports} of this host led to node {}: --ports names another one", record.name));
+    }
+    Ok(())
 }
 
 /// Ends a control plane's part in etcd, while its etcd still runs: afterwards it would count as a
@@ -137,9 +149,11 @@ where
     // After its kubelet is gone, which would bring it back.
     kubeadm::forget(through, &record.name).await?;
     file.status.nodes.retain(|other| other.name != record.name);
+    succeed(&mut file);
     note_size(&mut file);
     let spec = file.to_spec().map_err(|problems| ClusterError::Settings { problems })?;
     if record.apiserver_port.is_some() {
+        entrance::open(host, &mut file, &spec).await?;
         tell_workers(host, &file, &spec).await?;
         kubeconfig::lead_to_living(host, &file, &spec).await?;
     }
@@ -153,6 +167,15 @@ where
         _ => {}
     }
     Ok(())
+}
+
+/// Where the first node has left, puts the next control plane in its place: what needs one node of the
+/// cluster takes the first.
+fn succeed(file: &mut ClusterFile) {
+    let nodes = &mut file.status.nodes;
+    if let Some(at) = nodes.iter().position(|record| record.apiserver_port.is_some()) {
+        nodes[..=at].rotate_right(1);
+    }
 }
 
 /// Brings what was asked for in line with the nodes there are, so that a start which repeats it asks

@@ -45,7 +45,7 @@ pub(crate) struct Surroundings<'a> {
     pub(crate) network: &'a NodeNetwork,
     /// The driver.
     pub(crate) capabilities: &'a Capabilities,
-    /// Addresses of all control planes.
+    /// Addresses of all control planes, that of the one that the cluster begins with first.
     pub(crate) control_planes: &'a [Ipv4Addr],
 }
 
@@ -69,6 +69,9 @@ pub(crate) fn plan_node(
     let spec = &identity.config.spec;
     let resources = resources(spec, record.memory, capabilities)?;
     let mut config = node_config(spec, record, capabilities)?;
+    if config.role.is_control_plane() && control_planes.first() == Some(&record.address) {
+        config.role = Role::FirstControlPlane;
+    }
     config.mtu = network.mtu;
     let files = node_files(&identity.config, &config, &identity.pki, now)?;
     let published = published(spec, record);
@@ -107,7 +110,7 @@ pub(crate) fn plan_node(
     Ok(NodePlan { spec, config, limits, fingerprint })
 }
 
-/// What kubeadm is told of one node.
+/// What kubeadm is told of one node; which control plane is the first one is not the node's to know.
 ///
 /// # Errors
 /// As for [`plan_node`].
@@ -124,9 +127,8 @@ pub(crate) fn node_config(
     let cgroups = if capabilities.unified_cgroups { CgroupVersion::V2 } else { CgroupVersion::V1 };
     let host =
         if capabilities.shares_host_kernel { HostFacts::container(cgroups) } else { HostFacts::machine(cgroups) };
-    let role = match (NodeRole::parse(&record.role), record.index) {
-        (Some(NodeRole::ControlPlane), 0) => Role::FirstControlPlane,
-        (Some(NodeRole::ControlPlane), _) => Role::ControlPlane,
+    let role = match NodeRole::parse(&record.role) {
+        Some(NodeRole::ControlPlane) => Role::ControlPlane,
         _ => Role::Worker,
     };
     let mut config = NodeConfig::new(record.name.clone(), record.address, role, pod_cidr, host);

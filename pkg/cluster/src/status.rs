@@ -66,7 +66,10 @@ where
         .filter(|(_, (apiserver, _))| matches!(apiserver, ComponentState::Running | ComponentState::Paused))
         .filter_map(|(record, _)| Some(access::server_url(spec.listen_address, record.apiserver_port?)))
         .collect();
-    let led = servers.iter().any(|server| kubeconfig::leads_to(host, name, server).unwrap_or(false));
+    // So is the one way to all of them.
+    let entrance = file.status.entrance.map(|entrance| access::server_url(spec.listen_address, entrance.port));
+    let mut servers = servers.iter().chain(&entrance);
+    let led = servers.any(|server| kubeconfig::leads_to(host, name, server).unwrap_or(false));
     let mut nodes = Vec::new();
     for (record, (apiserver, kubelet)) in records.iter().zip(states) {
         let machine = live.iter().find(|node| node.name == record.name);

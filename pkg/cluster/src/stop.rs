@@ -6,8 +6,8 @@ use skiff_driver::{Driver, MachineState, NodeStatus};
 use skiff_report::Event;
 
 use crate::{
-    ClusterError, ConnectApi, Host, ServiceApi, StopReport, auto_pause::end_auto_pause, host::driver_error, kubeconfig,
-    schedule::cancel_scheduled_stop, services,
+    ClusterError, ConnectApi, Host, ServiceApi, StopReport, auto_pause::end_auto_pause, entrance, host::driver_error,
+    kubeconfig, schedule::cancel_scheduled_stop, services,
 };
 
 /// Stops every node of a cluster, the first one last. A cluster that is off stays so.
@@ -48,6 +48,10 @@ pub async fn stop<D: Driver, C, K: ConnectApi<Api: ServiceApi>>(
         }))
         .await?;
         stopped.extend(nodes.iter().map(|node| node.name.to_string()));
+    }
+    // A damaged profile tells of none, and `delete` removes it all the same.
+    if let Ok(Some(file)) = host.store.load(name) {
+        entrance::close(host, &file).await?;
     }
     if !keep_context_active {
         kubeconfig::unset_current(host, name)?;

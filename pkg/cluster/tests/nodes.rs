@@ -6,11 +6,11 @@ mod world;
 use std::{collections::BTreeSet, time::Duration};
 
 use skiff_cluster::{
-    ClusterError, ComponentState, KubeconfigState, Leave, NewNode, Outcome, StartRequest, add_node, delete_node,
-    follow, start, start_node, status, stop, stop_node,
+    ClusterError, ComponentState, KubeconfigState, Leave, NewNode, Outcome, StartRequest, add_node, delete,
+    delete_node, follow, start, start_node, status, stop, stop_node,
 };
 use skiff_config::{ClusterFile, ClusterName};
-use skiff_driver::{Driver as _, MachineState};
+use skiff_driver::{Capabilities, Driver as _, DriverKind, FakeDriver, MachineState};
 use skiff_report::{Diagnose as _, Event};
 
 use world::{World, name, options, request};
@@ -36,6 +36,15 @@ fn worker() -> NewNode {
 async fn running(request: StartRequest) -> World {
     let world = World::new();
     start(&world.host, &world.images, request).await.unwrap();
+    world
+}
+
+/// Three control planes of a driver that has nothing which leads to all of them.
+async fn running_without_entrance() -> World {
+    let capabilities = FakeDriver::default().check().await.unwrap();
+    let mut world = World::new();
+    world.host.driver = FakeDriver::new(DriverKind::Qemu, Capabilities { shares_host_kernel: false, ..capabilities });
+    start(&world.host, &world.images, ha()).await.unwrap();
     world
 }
 
@@ -128,7 +137,7 @@ async fn control_planes_of_a_new_cluster_begin_etcd_together() {
 
 #[tokio::test]
 async fn the_kubeconfig_follows_a_control_plane_that_works() {
-    let world = running(ha()).await;
+    let world = running_without_entrance().await;
     let file = file(&world);
     let port = |index: usize| file.status.nodes[index].apiserver_port.unwrap().to_string();
     assert!(world.kubeconfig().contains(&port(0)));
@@ -247,10 +256,70 @@ async fn a_control_plane_that_etcd_cannot_spare_goes_on() {
 }
 
 #[tokio::test]
-async fn the_first_node_is_only_deleted_with_its_cluster() {
+async fn the_first_control_plane_leaves_like_any_other() {
+    let world = running(ha()).await;
+    world.host.connect.print("a1, started, dev, https://10.77.0.2:2380, x, false\n");
+    delete_node(&world.host, &name(), "dev", LEAVE).await.unwrap();
+    assert_eq!((world.ran("member remove a1"), world.ran("delete node dev")), (1, 1));
+    assert_eq!((names(&world), machines(&world).await.len()), (vec!["dev-m02".to_owned(), "dev-m03".to_owned()], 2));
+    world.host.connect.print("");
+    // The next one is the first from now on, and is not made anew for that.
+    assert_eq!(start(&world.host, &world.images, request()).await.unwrap().outcome, Outcome::Unchanged);
+    let status = status(&world.host, &name()).await.unwrap();
+    assert!(status.nodes.iter().all(|node| node.kubeconfig == KubeconfigState::Configured), "{status:?}");
+    stop(&world.host, &name(), false).await.unwrap();
+    assert_eq!(start(&world.host, &world.images, request()).await.unwrap().outcome, Outcome::Restarted);
+    // Should its machine be lost, it is made on its data as the first one would have been.
+    world.host.driver.delete(&name(), &name().node(1), true).await.unwrap();
+    start(&world.host, &world.images, request()).await.unwrap();
+    let added = add_node(&world.host, &world.images, &name(), &worker(), &options()).await.unwrap();
+    assert_eq!(added.node.as_str(), "dev-m04", "the first one's name is not given again");
+}
+
+#[tokio::test]
+async fn a_control_plane_takes_the_place_of_the_first_node_and_no_worker_does() {
+    let world = running(nodes(2)).await;
+    let new = NewNode { control_plane: true, ..worker() };
+    add_node(&world.host, &world.images, &name(), &new, &options()).await.unwrap();
+    delete_node(&world.host, &name(), "dev", LEAVE).await.unwrap();
+    assert_eq!(names(&world), ["dev-m03", "dev-m02"]);
+    assert_eq!(start(&world.host, &world.images, request()).await.unwrap().outcome, Outcome::Unchanged);
+}
+
+#[tokio::test]
+async fn one_way_leads_to_all_control_planes_for_as_long_as_the_cluster_lives() {
+    let world = running(request()).await;
+    assert_eq!(world.host.driver.entrance(&name()), None, "one control plane needs none");
+    let new = NewNode { control_plane: true, ..worker() };
+    add_node(&world.host, &world.images, &name(), &new, &options()).await.unwrap();
+    let entrance = world.host.driver.entrance(&name()).unwrap();
+    assert_eq!(entrance.servers.len(), 2);
+    let leads = |world: &World| world.kubeconfig().contains(&format!("https://127.0.0.1:{}\n", entrance.host_port));
+    assert!(leads(&world), "{}", world.kubeconfig());
+    assert!(file(&world).status.nodes.iter().all(|node| node.address != entrance.address));
+
+    // Whichever is lost, kubeconfigs stay as they are.
+    world.host.driver.stop(&name(), &name().node(0)).await.unwrap();
+    assert_eq!(follow(&world.host, &name()).await.unwrap(), None);
+    assert!(leads(&world));
+    start(&world.host, &world.images, request()).await.unwrap();
+    delete_node(&world.host, &name(), "dev", LEAVE).await.unwrap();
+    let now = world.host.driver.entrance(&name()).unwrap();
+    assert_eq!((now.host_port, now.servers.len()), (entrance.host_port, 1));
+    assert!(leads(&world));
+
+    stop(&world.host, &name(), false).await.unwrap();
+    assert!(world.host.driver.calls().contains(&"stop dev-entrance".to_owned()));
+    delete(&world.host, &name()).await.unwrap();
+    assert_eq!(world.host.driver.entrance(&name()), None);
+}
+
+#[tokio::test]
+async fn the_only_control_plane_is_only_deleted_with_its_cluster() {
     let world = running(nodes(2)).await;
     let error = delete_node(&world.host, &name(), "dev", LEAVE).await.unwrap_err();
-    assert!(matches!(error, ClusterError::FirstNode { .. }), "{error}");
+    assert!(matches!(error, ClusterError::OnlyControlPlane { .. }), "{error}");
+    assert!(error.reason().advice.contains("node add --control-plane"), "{}", error.reason().advice);
     assert!(matches!(delete_node(&world.host, &name(), "m07", LEAVE).await, Err(ClusterError::NoSuchNode { .. })));
 }
 
@@ -276,7 +345,7 @@ async fn nodes_and_clusters_never_share_a_name() {
 
 #[tokio::test]
 async fn kubectl_is_led_away_from_a_control_plane_that_was_lost() {
-    let world = running(ha()).await;
+    let world = running_without_entrance().await;
     let made = world.kubeconfig();
     assert_eq!(follow(&world.host, &name()).await.unwrap(), None, "it works");
     world.host.driver.stop(&name(), &name().node(0)).await.unwrap();

@@ -4,7 +4,8 @@
 mod world;
 
 use skiff_cluster::{
-    ClusterError, ComponentState, Outcome, PauseScope, delete, login, pause, start, status, stop, unpause, was_paused,
+    ClusterError, ComponentState, Outcome, PauseScope, delete, login, pause, start, status, stop, unpause, wake,
+    was_paused,
 };
 use skiff_driver::{Driver as _, MachineState};
 use skiff_report::Diagnose as _;
@@ -40,6 +41,24 @@ async fn a_paused_cluster_is_frozen_and_says_so() {
     );
     assert!(matches!(login(&world.host, &name(), None).await, Err(ClusterError::Paused(_))));
     assert!(was_paused(&world.host.store, &name()).unwrap());
+}
+
+#[tokio::test]
+async fn what_nobody_used_goes_on_for_who_uses_it_and_what_was_paused_by_hand_does_not() {
+    let world = started().await;
+    assert!(!wake(&world.host, &name()).await.unwrap(), "it runs");
+    pause(&world.host, &name(), PauseScope::Machines).await.unwrap();
+    assert!(!wake(&world.host, &name()).await.unwrap(), "somebody wants it so");
+    assert_eq!(machine(&world).await, MachineState::Paused);
+    // What the process leaves that freezes clusters by itself; it may be gone since.
+    let mut gone = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+    let attendant = skiff_store::Process::of(gone.id()).unwrap();
+    gone.kill().unwrap();
+    gone.wait().unwrap();
+    world.host.store.write_file(&name(), "auto-pause", format!("{attendant}\nfrozen\n").as_bytes()).unwrap();
+    assert!(wake(&world.host, &name()).await.unwrap());
+    assert_eq!(machine(&world).await, MachineState::Running);
+    assert!(login(&world.host, &name(), None).await.is_ok());
 }
 
 #[tokio::test]

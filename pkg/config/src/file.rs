@@ -167,9 +167,23 @@ pub struct Status {
     pub subnet: Option<Ipv4Net>,
     /// The nodes, first one first.
     pub nodes: Vec<NodeRecord>,
+    /// The one way to all control planes. Once there, it stays for as long as the cluster: kubeconfigs
+    /// that people have copied lead there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub entrance: Option<EntranceRecord>,
     /// When it was made, RFC 3339.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub created: Option<String>,
+}
+
+/// Where a cluster's one way to its control planes is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
+pub struct EntranceRecord {
+    /// Its address among the nodes.
+    pub address: Ipv4Addr,
+    /// Port on the host that leads to it.
+    pub port: u16,
 }
 
 /// How far a cluster got.

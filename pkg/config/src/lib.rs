@@ -26,7 +26,7 @@ pub mod versions;
 pub use addon::AddonWish;
 pub use cni::Cni;
 pub use extra_config::{Component, ExtraConfig};
-pub use file::{ClusterFile, FileError, HostSize, Metadata, NodeRecord, Phase, SpecFile, Status};
+pub use file::{ClusterFile, EntranceRecord, FileError, HostSize, Metadata, NodeRecord, Phase, SpecFile, Status};
 pub use label::{InvalidLabel, Label, Taint};
 pub(crate) use lifetime::{interval, lifetime};
 pub use manifest::{Fault, Manifest, ManifestError};

@@ -52,6 +52,12 @@ impl ClusterName {
         if index == 0 { NodeName(self.0.clone()) } else { NodeName(format!("{}-m{:02}", self.0, index + 1)) }
     }
 
+    /// Name of the machine that holds the cluster's one way to its API servers, where there are several.
+    #[must_use]
+    pub fn entrance(&self) -> NodeName {
+        NodeName(format!("{}-entrance", self.0))
+    }
+
     /// True if a user's word means this node of the cluster: its name, or the short form `m02`.
     #[must_use]
     pub fn calls(&self, node: &str, word: &str) -> bool {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use bollard::Docker;
 use skiff_config::{ClusterName, NodeName};
 use skiff_driver::{
-    Capabilities, Driver, DriverKind, Endpoints, ImageInfo, NetworkRequest, NodeImage, NodeImages, NodeNetwork,
-    NodeSpec, NodeStatus, Resources,
+    Capabilities, Driver, DriverKind, Endpoints, Entrance, ImageInfo, NetworkRequest, NodeImage, NodeImages,
+    NodeNetwork, NodeSpec, NodeStatus, Resources,
 };
 use skiff_report::Reporter;
 use tokio::sync::OnceCell;
@@ -86,6 +86,11 @@ impl Driver for DockerDriver {
 
     async fn stop(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), Error> {
         self.stop_node(cluster, node).await
+    }
+
+    async fn ensure_entrance(&self, entrance: &Entrance) -> Result<bool, Error> {
+        self.make_entrance(entrance).await?;
+        Ok(true)
     }
 
     async fn delete(&self, cluster: &ClusterName, node: &NodeName, keep_data: bool) -> Result<(), Error> {

@@ -63,6 +63,11 @@ pub(crate) fn is_privilege(error: &EngineError) -> bool {
     message.contains("operation not permitted") && (message.contains("apply caps") || message.contains("capabilit"))
 }
 
+/// True when the kernel gave up freezing a container: runc's words, of several versions.
+pub(crate) fn is_half_frozen(error: &EngineError) -> bool {
+    message(error).contains("unable to freeze")
+}
+
 /// Turns a refusal into an error; `doing` completes the sentence `docker failed while`.
 pub(crate) fn engine(doing: impl Into<String>) -> impl FnOnce(EngineError) -> Error {
     move |source| {
@@ -193,6 +198,14 @@ mod tests {
         for (message, meaning) in told {
             assert_eq!(start(&refusal(message)), meaning, "{message}");
         }
+    }
+
+    #[test]
+    fn a_container_that_does_not_freeze_is_recognised() {
+        assert!(is_half_frozen(&refusal(
+            "Cannot pause container dev: OCI runtime pause failed: unable to freeze: unknown"
+        )));
+        assert!(!is_half_frozen(&refusal("Container dev is already paused")));
     }
 
     #[test]

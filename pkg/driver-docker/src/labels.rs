@@ -27,6 +27,8 @@ pub(crate) const CONTENTS: &str = "dev.skiff.node-image.";
 pub(crate) const SSH_PORT: &str = "dev.skiff.port.ssh";
 /// On containers: the node's port of the API server.
 pub(crate) const API_PORT: &str = "dev.skiff.port.apiserver";
+/// On the container of an entrance: what it was made with.
+pub(crate) const ENTRANCE: &str = "dev.skiff.entrance";
 /// On the short-lived container that finds out whether the host allows privileged ones: cluster.
 pub(crate) const PROBE: &str = "dev.skiff.probe";
 

@@ -8,6 +8,7 @@ mod body;
 mod check;
 mod connect;
 mod driver;
+mod entrance;
 mod error;
 mod failure;
 mod image;

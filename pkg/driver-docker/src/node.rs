@@ -33,6 +33,10 @@ use crate::{
 
 /// How long the Engine may take to make a container that somebody else asked for.
 const MAKING_TIMEOUT: Duration = Duration::from_mins(1);
+/// How often a container that does not freeze is tried.
+const FREEZE_TRIES: u32 = 5;
+/// Pause between two of these.
+const FREEZE_PAUSE: Duration = Duration::from_millis(200);
 /// Pause between two looks for it.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
@@ -216,11 +220,24 @@ impl DockerDriver {
         let found = self.find(cluster, node).await?.ok_or_else(absent)?;
         match found.state {
             MachineState::Paused => Ok(()),
-            MachineState::Running => {
-                let paused = self.docker.pause_container(&found.id).await;
-                paused.map_err(failure::engine(format!("freezing {node}")))
-            }
+            MachineState::Running => self.freeze(&found.id, node).await,
             state => Err(Error::NodeNotRunning { node: node.clone(), state }),
+        }
+    }
+
+    /// On a host under load the kernel may give up freezing a container half-way, with some of its
+    /// processes frozen: it is thawed then and asked again.
+    async fn freeze(&self, id: &str, node: &NodeName) -> Result<(), Error> {
+        let mut left = FREEZE_TRIES;
+        loop {
+            let Err(error) = self.docker.pause_container(id).await else { return Ok(()) };
+            left -= 1;
+            if left == 0 || !failure::is_half_frozen(&error) {
+                return Err(failure::engine(format!("freezing {node}"))(error));
+            }
+            // Refused where nothing is left frozen.
+            let _ = self.docker.unpause_container(id).await;
+            tokio::time::sleep(FREEZE_PAUSE).await;
         }
     }
 
@@ -287,10 +304,11 @@ impl DockerDriver {
             self.remove_volume(node.name.as_str()).await?;
         }
         self.remove_snapshots(cluster, None).await?;
+        self.remove_entrances(cluster).await?;
         self.remove_networks(cluster).await
     }
 
-    async fn containers(
+    pub(crate) async fn containers(
         &self,
         filter: &std::collections::HashMap<&'static str, Vec<String>>,
     ) -> Result<Vec<ContainerSummary>, Error> {

@@ -9,7 +9,7 @@ use std::{
 use skiff_config::{ClusterName, NodeName};
 use skiff_report::{Diagnose, Reporter};
 
-use crate::{Endpoints, NetworkRequest, NodeNetwork, NodeSpec, NodeStatus, Resources, SnapshotKind};
+use crate::{Endpoints, Entrance, NetworkRequest, NodeNetwork, NodeSpec, NodeStatus, Resources, SnapshotKind};
 
 /// The drivers there are. Only `skiff-drivers` and the wiring may decide by it; everyone else asks
 /// for [`Capabilities`].
@@ -131,6 +131,17 @@ pub trait Driver: Send + Sync {
     /// When the provider fails.
     fn stop(&self, cluster: &ClusterName, node: &NodeName) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
+    /// Sees to it that the cluster's entrance is there, leads to these servers and to no others, and runs.
+    /// Those who are connected stay so if it was. [`stop`](Self::stop) stops it under its name, and
+    /// [`delete_remains`](Self::delete_remains) removes it; [`list`](Self::list) does not tell of it. False
+    /// where the driver has no such thing.
+    ///
+    /// # Errors
+    /// When its port or name is taken, the image is missing, or the provider refuses.
+    fn ensure_entrance(&self, _entrance: &Entrance) -> impl Future<Output = Result<bool, Self::Error>> + Send {
+        async { Ok(false) }
+    }
+
     /// Removes the machine and, with `keep_data` false, all it stored. Nothing happens if it is absent.
     ///
     /// # Errors
@@ -142,7 +153,7 @@ pub trait Driver: Send + Sync {
         keep_data: bool,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 
-    /// Removes the cluster's network and any disk or volume without a machine. Nothing happens if
+    /// Removes the cluster's network, its entrance, and any disk or volume without a machine. Nothing happens if
     /// there is none.
     ///
     /// # Errors

@@ -16,8 +16,8 @@ use skiff_report::{Diagnose, ExitCode, Reason, Reporter};
 use thiserror::Error;
 
 use crate::{
-    Capabilities, Driver, DriverKind, Endpoints, ImageInfo, MachineState, NetworkRequest, NodeImage, NodeImages,
-    NodeNetwork, NodeRole, NodeSpec, NodeStatus, Published, Purpose, Resources, SnapshotKind, SnapshotName,
+    Capabilities, Driver, DriverKind, Endpoints, Entrance, ImageInfo, MachineState, NetworkRequest, NodeImage,
+    NodeImages, NodeNetwork, NodeRole, NodeSpec, NodeStatus, Published, Purpose, Resources, SnapshotKind, SnapshotName,
 };
 
 /// What a [`FakeDriver`] refuses.
@@ -139,6 +139,7 @@ struct State {
     machines: BTreeMap<NodeName, Machine>,
     disks: BTreeMap<NodeName, Disk>,
     images: BTreeMap<String, ImageInfo>,
+    entrances: BTreeMap<ClusterName, Entrance>,
     snapshots: snapshots::Kept,
     calls: Vec<String>,
     failures: Vec<&'static str>,
@@ -192,6 +193,12 @@ impl FakeDriver {
     #[must_use]
     pub fn spec(&self, node: &NodeName) -> Option<NodeSpec> {
         self.lock().machines.get(node).map(|machine| machine.spec.clone())
+    }
+
+    /// The entrance of a cluster.
+    #[must_use]
+    pub fn entrance(&self, cluster: &ClusterName) -> Option<Entrance> {
+        self.lock().entrances.get(cluster).cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -343,10 +350,18 @@ impl Driver for FakeDriver {
         Ok(())
     }
 
+    async fn ensure_entrance(&self, entrance: &Entrance) -> Result<bool, FakeError> {
+        self.enter("ensure_entrance", entrance.cluster.as_str())?
+            .entrances
+            .insert(entrance.cluster.clone(), entrance.clone());
+        Ok(self.capabilities.shares_host_kernel)
+    }
+
     async fn delete_remains(&self, cluster: &ClusterName) -> Result<(), FakeError> {
         let mut guard = self.enter("delete_remains", cluster.as_str())?;
         let state = &mut *guard;
         state.networks.remove(cluster);
+        state.entrances.remove(cluster);
         state.disks.retain(|node, disk| disk.cluster != *cluster || state.machines.contains_key(node));
         Ok(())
     }

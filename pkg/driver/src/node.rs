@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeMap,
     fmt,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddrV4},
 };
 
 use ipnet::Ipv4Net;
@@ -116,6 +116,23 @@ impl fmt::Debug for SeedFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "SeedFile({} {:o}, {} bytes)", self.path, self.mode, self.contents.len())
     }
+}
+
+/// A port of the host that leads to whichever of a cluster's API servers works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entrance {
+    /// The cluster; [`ClusterName::entrance`] names the machine that holds it.
+    pub cluster: ClusterName,
+    /// Key of a node image, which has the program for it.
+    pub image: String,
+    /// Its address in the cluster's network.
+    pub address: Ipv4Addr,
+    /// Address on the host.
+    pub host_ip: IpAddr,
+    /// Port on the host.
+    pub host_port: u16,
+    /// Where API servers answer.
+    pub servers: Vec<SocketAddrV4>,
 }
 
 /// A node to be made.

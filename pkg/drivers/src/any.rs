@@ -7,8 +7,8 @@ use std::{
 
 use skiff_config::{ClusterName, NodeName};
 use skiff_driver::{
-    Capabilities, Driver, DriverKind, Endpoints, ImageInfo, NetworkRequest, NodeImage, NodeImages, NodeNetwork,
-    NodeSpec, NodeStatus, Resources, Snapshot, SnapshotName, Snapshots,
+    Capabilities, Driver, DriverKind, Endpoints, Entrance, ImageInfo, NetworkRequest, NodeImage, NodeImages,
+    NodeNetwork, NodeSpec, NodeStatus, Resources, Snapshot, SnapshotName, Snapshots,
 };
 use skiff_driver_docker::DockerDriver;
 use skiff_driver_hyperkit::HyperkitDriver;
@@ -141,6 +141,10 @@ impl Driver for AnyDriver {
 
     async fn delete(&self, cluster: &ClusterName, node: &NodeName, keep_data: bool) -> Result<(), DriverError> {
         each!(self, driver => driver.delete(cluster, node, keep_data))
+    }
+
+    async fn ensure_entrance(&self, entrance: &Entrance) -> Result<bool, DriverError> {
+        each!(self, driver => driver.ensure_entrance(entrance))
     }
 
     async fn delete_remains(&self, cluster: &ClusterName) -> Result<(), DriverError> {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use skiff_artifacts::ArtifactSource;
-use skiff_cluster::{ClusterError, ComponentState, wakes_by_use, was_paused};
+use skiff_cluster::{ClusterError, ComponentState, was_paused};
 use skiff_config::KubeVersion;
 use skiff_report::ExitCode;
 
@@ -31,7 +31,7 @@ impl Args {
         let store = context.store()?;
         let name = &context.cluster;
         // A frozen API server does not even refuse: kubectl would wait for as long as nobody thaws it.
-        if was_paused(&store, name)? && !wakes_by_use(&store, name)? && is_paused(context).await? {
+        if was_paused(&store, name)? && is_paused(context).await? {
             return Err(ClusterError::Paused(name.clone()).into());
         }
         let file = store.load(name)?.ok_or_else(|| ClusterError::NotFound(name.clone()))?;
@@ -42,9 +42,9 @@ impl Args {
     }
 }
 
-/// True if the API server of a cluster is frozen now.
+/// True if the API server of a cluster is frozen, and not only until somebody uses it.
 async fn is_paused(context: &Context) -> Result<bool, Failure> {
-    let host = context.host_of_cluster("skiff kubectl").await?;
+    let host = context.host_in_use("skiff kubectl").await?;
     let status = skiff_cluster::status(&host, &context.cluster).await?;
     let mut servers =
         status.nodes.iter().map(|node| node.apiserver).filter(|state| *state != ComponentState::Irrelevant);

@@ -28,7 +28,7 @@ impl Args {
     /// Works until the user has enough of it, which is a good end.
     pub(crate) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
         let options = TunnelOptions { bind: self.bind_address, cleanup: self.cleanup };
-        let host = context.host_of_cluster("skiff tunnel").await?;
+        let host = context.host_in_use("skiff tunnel").await?;
         let interrupted = async {
             context.interrupt.came().await;
         };

@@ -67,12 +67,31 @@ pub fn end_auto_pause(store: &Store, name: &ClusterName) -> Result<(), ClusterEr
     Ok(())
 }
 
-/// True if the cluster is frozen only until somebody uses it.
+/// True if the cluster is frozen only until somebody uses it. Whether or not it is attended still: whoever
+/// uses it must not be told to thaw it first.
+fn wakes_by_use(store: &Store, name: &ClusterName) -> Result<bool, ClusterError> {
+    Ok(noted(store, name)?.is_some_and(|(_, frozen)| frozen))
+}
+
+/// Lets a cluster go on that is frozen because nobody used it, for somebody who is about to. One that was
+/// paused by hand stays so. True if there was anything to do.
 ///
 /// # Errors
-/// When the note cannot be read.
-pub fn wakes_by_use(store: &Store, name: &ClusterName) -> Result<bool, ClusterError> {
-    Ok(noted(store, name)?.is_some_and(|(attendant, frozen)| frozen && attendant.is_alive() != Some(false)))
+/// When the profile cannot be read, or the driver fails.
+pub async fn wake<D: Driver, C: Connect, K: ConnectApi>(
+    host: &Host<D, C, K>,
+    name: &ClusterName,
+) -> Result<bool, ClusterError> {
+    if !wakes_by_use(&host.store, name)? || !was_paused(&host.store, name)? {
+        return Ok(false);
+    }
+    host.reporter.info(&format!("Cluster `{name}` was paused because nobody used it: it goes on"));
+    match unpause(host, name, PauseScope::Machines).await {
+        Ok(_) => Ok(true),
+        // It was stopped meanwhile, which whoever wants to use it tells better.
+        Err(ClusterError::NotRunning(_)) => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn noted(store: &Store, name: &ClusterName) -> Result<Option<(Process, bool)>, ClusterError> {
@@ -125,6 +144,7 @@ fn doors(file: &ClusterFile) -> Doors {
     let nodes = file.status.nodes.iter();
     let own = nodes.flat_map(|node| [Some(node.ssh_port), node.apiserver_port]).flatten();
     let published = file.to_spec().map(|spec| spec.ports).unwrap_or_default();
+    let own = own.chain(file.status.entrance.map(|entrance| entrance.port));
     let ports: BTreeSet<u16> = own.chain(published.iter().map(|port| port.value.host_port)).collect();
     Doors { ports, subnet: file.status.subnet }
 }
@@ -205,16 +225,6 @@ mod tests {
         write(&store, &name, &Process::me(), true).unwrap();
         assert!(wakes_by_use(&store, &name).unwrap());
         end_auto_pause(&store, &name).unwrap();
-        assert!(!wakes_by_use(&store, &name).unwrap());
-    }
-
-    #[test]
-    fn a_cluster_whose_attendant_died_does_not_wake() {
-        let (_folder, store, name) = place();
-        let mut gone = std::process::Command::new("true").spawn().unwrap();
-        let process = Process::of(gone.id()).unwrap();
-        gone.wait().unwrap();
-        write(&store, &name, &process, true).unwrap();
         assert!(!wakes_by_use(&store, &name).unwrap());
     }
 

@@ -81,7 +81,8 @@ pub struct Ground {
 }
 
 /// Plans the way from what there is to what a manifest says. A setting that it leaves out goes back to
-/// its default, if that can be; what only a new cluster can have stays, and so do addons if it names none.
+/// its default, if that can be; what only a new cluster can have stays, and so do the version and, if it
+/// names none, addons.
 ///
 /// # Errors
 /// When it asks for what cannot be, or the profile is damaged.
@@ -249,6 +250,23 @@ mod tests {
         assert_eq!(shown(&plan), ["live: memory 2g -> auto"]);
         assert_eq!((plan.given.memory.as_deref(), plan.disable), (Some("auto"), vec!["ingress".to_owned()]));
         assert!(plan_with(1, 0, None, |_| {}).disable.is_empty());
+    }
+
+    #[test]
+    fn a_manifest_without_a_version_asks_for_no_downgrade() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let name: ClusterName = "dev".parse().unwrap();
+        let upgraded = SpecFile { kubernetes_version: Some("v1.21.4".into()), ..SpecFile::default() };
+        let mut file = ClusterFile::new(name.clone(), upgraded);
+        file.status.phase = Phase::Created;
+        file.status.nodes.push(record(0, true));
+        store.save(&file).unwrap();
+        let manifest = Manifest { name: None, spec: SpecFile::default(), addons: None, notes: Vec::new() };
+        // Not even where new clusters would get an older one.
+        let older = SpecFile { kubernetes_version: Some("v1.20.2".into()), ..SpecFile::default() };
+        let plan = converge(&store, &name, &manifest, &Ground { defaults: older, live_resize: true }).unwrap();
+        assert_eq!((plan.changes, plan.given.kubernetes_version), (Vec::new(), None));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     ClusterError, ConnectApi, ImageSource, SnapshotError,
     access::renewal_margin,
-    clock, delete,
+    clock, delete, entrance,
     host::{driver_error, image_error},
     identity::{Identity, NodeIdentity},
     lease::Lease,
@@ -50,10 +50,12 @@ where
             wanted.file.status.created = Some(clock::rfc3339(SystemTime::now()));
             // Nodes of an earlier try may have been others.
             wanted.file.status.nodes.clear();
+            wanted.file.status.entrance = None;
             host.store.save(&wanted.file)?;
         }
         let network = self.network(wanted).await?;
         self.records(wanted, &network, &live).await?;
+        self.watch.time("driver/entrance", self.entrance(wanted, &network)).await?;
         let endpoint = node_spec::endpoint(&wanted.spec);
         let mut identity = Identity::load_or_make(&host.store, &wanted.spec, endpoint, SystemTime::now())?;
         let servers: Vec<_> = control_planes(&wanted.file).map(|record| record.address).collect();
@@ -72,6 +74,16 @@ where
             host.store.save(&wanted.unproven())?;
         }
         Ok(Fleet { identity, members, network, size, fresh, patience: self.options.wait_timeout })
+    }
+
+    /// Sees to the one way to the control planes, where there are several.
+    async fn entrance(&self, wanted: &mut Wanted, network: &NodeNetwork) -> Result<(), ClusterError> {
+        if entrance::is_missing(&wanted.file) {
+            let _allocating = self.host.store.allocate(&self.host.command).await?;
+            entrance::allocate(self.host, &mut wanted.file, &wanted.spec, network.subnet)?;
+            self.host.store.save(&wanted.unproven())?;
+        }
+        entrance::open(self.host, &mut wanted.file, &wanted.spec).await
     }
 
     fn starting(&self, wanted: &Wanted) -> String {

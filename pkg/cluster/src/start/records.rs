@@ -94,6 +94,7 @@ where
         let name = wanted.spec.name.node(index);
         let mut taken: Vec<Ipv4Addr> = records.iter().map(|node| node.address).collect();
         taken.push(network.gateway);
+        taken.extend(wanted.file.status.entrance.map(|entrance| entrance.address));
         let fixed = wanted.spec.static_ip;
         if index > 0 {
             taken.extend(fixed);

@@ -3,6 +3,11 @@
 //! A node goes to another version by a machine of that version's node image on its data. Before the
 //! first one is touched a record is stored: whatever fails from there on is undone, and whoever comes
 //! after a skiff that was killed goes on where it was, or undoes what is there.
+//!
+//! The snapshot that an undo goes back to is a copy of what etcd has stored and of Kubernetes' files, made
+//! on each node before its machine changes. It is not one of the driver's: those freeze the whole cluster
+//! while all of its data is copied, belong to a machine that an upgrade replaces, and would take what
+//! people's pods have written since back as well. Who wants that too saves one before.
 
 use std::{
     sync::atomic::{AtomicBool, Ordering},

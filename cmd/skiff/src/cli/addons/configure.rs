@@ -73,7 +73,7 @@ impl Args {
             }
             None => {}
         }
-        let host = context.host_of_cluster("skiff addons configure").await?;
+        let host = context.host_in_use("skiff addons configure").await?;
         let report = to_its_end(context, &request.names, configure_addon(&host, &context.cluster, &request)).await?;
         context.ui.finish();
         print_line(&if report.stored {

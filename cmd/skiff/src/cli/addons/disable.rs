@@ -28,7 +28,7 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
-        let host = context.host_of_cluster("skiff addons disable").await?;
+        let host = context.host_in_use("skiff addons disable").await?;
         let request = AddonRequest {
             names: self.names,
             force: self.force,

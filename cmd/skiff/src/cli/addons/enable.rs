@@ -32,7 +32,7 @@ impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
         let begin = Instant::now();
         let _ = catalog_in_words(context)?;
-        let host = context.host_of_cluster("skiff addons enable").await?;
+        let host = context.host_in_use("skiff addons enable").await?;
         let request = AddonRequest { refresh: self.refresh, ..self.settings.into_request(self.names, self.force) };
         let report = to_its_end(context, &request.names, enable_addons(&host, &context.cluster, &request)).await?;
         context.ui.finish();

@@ -33,7 +33,7 @@ enum Format {
 
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
-        let host = context.host_of_cluster("skiff addons status").await?;
+        let host = context.host_in_use("skiff addons status").await?;
         let states = addon_states(&host, &context.cluster, &self.names).await;
         let states = states.map_err(|error| unsupported(error.into()))?;
         if self.output == Format::Json {

@@ -47,7 +47,7 @@ struct Image {
 
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let host = context.host_of_cluster("skiff image ls").await?;
+        let host = context.host_in_use("skiff image ls").await?;
         print(&render(&listed(context, &host).await?, self.format)?)
     }
 }

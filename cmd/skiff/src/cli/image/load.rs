@@ -24,7 +24,7 @@ pub(super) struct Args {
 
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<(), Failure> {
-        let host = context.host_of_cluster("skiff image load").await?;
+        let host = context.host_in_use("skiff image load").await?;
         let nodes = nodes(context, &host)?;
         let sources = self.images.iter().map(|image| Source::find(image, self.daemon, nodes.len()));
         for source in sources.collect::<Result<Vec<_>, _>>()? {

@@ -45,7 +45,7 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
-        let host = context.host_of_cluster("skiff logs").await?;
+        let host = context.host_in_use("skiff logs").await?;
         if self.follow {
             return Err(self.follow(context, &host).await?);
         }

@@ -67,7 +67,7 @@ pub(crate) struct SshArgs {
 impl SshArgs {
     /// Becomes the host's ssh, so that terminal, streams and exit status are its own.
     pub(crate) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
-        let host = context.host_of_cluster("skiff ssh").await?;
+        let host = context.host_in_use("skiff ssh").await?;
         let target = login(&host, &context.cluster, self.node.node.as_deref()).await?;
         let mut ssh = ssh(context, &target)?;
         let interactive = io::stdin().is_terminal() && io::stdout().is_terminal();

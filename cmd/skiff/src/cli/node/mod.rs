@@ -48,7 +48,7 @@ impl Args {
 
 /// The host of a cluster that exists, with what happens written into the cluster's log of events.
 async fn recorded_host(context: &Context, command: &str) -> Result<(SkiffHost, Arc<Journal>), Failure> {
-    let mut host = context.host_of_cluster(command).await?;
+    let mut host = context.host_in_use(command).await?;
     let journal = Arc::new(context.journal(&context.cluster)?);
     host.reporter = Arc::clone(&journal) as Arc<dyn Reporter>;
     Ok((host, journal))

@@ -53,7 +53,7 @@ impl Args {
     /// `namespace` is what was named before the word `list`.
     pub(super) async fn run(self, context: &Context, namespace: Option<String>) -> Result<ExitCode, Failure> {
         let urls = Urls::new(&self.format, false)?;
-        let host = context.host_of_cluster("skiff service list").await?;
+        let host = context.host_in_use("skiff service list").await?;
         let found = list_services(&host, &context.cluster, self.namespace.or(namespace).as_deref()).await?;
         let items: Vec<Item> = found.iter().map(|found| item(found, &urls)).collect();
         match self.output {

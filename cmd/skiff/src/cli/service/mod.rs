@@ -108,7 +108,7 @@ impl Args {
     }
 
     async fn prepare(&self, context: &Context, urls: &Urls) -> Result<(Vec<Row>, Vec<Forward>), Failure> {
-        let host = context.host_of_cluster("skiff service").await?;
+        let host = context.host_in_use("skiff service").await?;
         let query = ServiceQuery {
             namespace: self.namespace.clone().unwrap_or_else(|| "default".to_owned()),
             names: self.names.clone(),

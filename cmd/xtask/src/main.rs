@@ -14,11 +14,9 @@ fn main() -> ExitCode {
         Some("bench-ingress") => bench::run_ingress(arguments),
         Some("bench-many") => bench::run_many(arguments),
         Some("bench-qemu") => bench::run_qemu(),
-        _ => Err(
-            "usage: xtask arrows | bench [--runs N] [--idle SECONDS] [--skip-baseline] | bench-many [--runs N] \
+        _ => Err("usage: xtask arrows | bench [--runs N] [--idle SECONDS] [--skip-baseline] | bench-many [--runs N] \
              [--idle SECONDS] | bench-qemu | bench-ingress …"
-                .to_owned(),
-        ),
+            .to_owned()),
     };
     match done {
         Ok(line) => {

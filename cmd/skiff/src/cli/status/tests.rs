@@ -51,7 +51,7 @@ fn a_machine_that_is_halted_by_itself_says_why() {
     assert!(!args("-o json").render(&status, Around::default()).unwrap().contains("Trouble"));
     status.nodes[0].trouble = Some("the disk is full".to_owned());
     let told = args("-o json").render(&status, Around::default()).unwrap();
-    assert!(told.contains(r#""Trouble": "the disk is full""#), "{told}");
+    assert!(told.contains(r#""Trouble":"the disk is full""#), "{told}");
 }
 
 #[test]

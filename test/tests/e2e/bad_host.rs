@@ -108,18 +108,24 @@ pub(crate) fn a_damaged_artifact_is_named_and_never_used() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     let sets = fs::read_dir(sandbox.cache().join("kubernetes")).ok().into_iter().flatten().flatten();
-    let Some(set) = sets.map(|set| set.path()).find(|set| set.to_string_lossy().contains("v1.20.2-")) else {
+    // More than one where Kubernetes was built by several editions of skiff.
+    let sets: Vec<_> = sets
+        .filter(|set| set.file_name().to_string_lossy().contains("v1.20.2-") && set.path().join("bin/kubelet").exists())
+        .collect();
+    if sets.is_empty() {
         // Whoever brought the node image from elsewhere has nothing that could be damaged.
         return;
-    };
+    }
     let cache = sandbox.path().join("cache");
     fs::create_dir_all(cache.join("kubernetes")).expect("a cache");
-    let _ = run(Command::new("cp").arg("-a").arg(&set).arg(cache.join("kubernetes"))).ok();
-    let damaged = cache.join("kubernetes").join(set.file_name().expect("a name")).join("bin/kubelet");
-    let mut bytes = fs::read(&damaged).expect("a program");
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    fs::write(&damaged, bytes).expect("a damaged program");
+    for set in sets {
+        let _ = run(Command::new("cp").arg("-a").arg(set.path()).arg(cache.join("kubernetes"))).ok();
+        let damaged = cache.join("kubernetes").join(set.file_name()).join("bin/kubelet");
+        let mut bytes = fs::read(&damaged).expect("a program");
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        fs::write(&damaged, bytes).expect("a damaged program");
+    }
     let start = start_with_another_agent(&cluster, &cache, &NOBODY).code(38);
     let _ = start.says("HOST_CACHE_CORRUPT").says("bin/kubelet");
     cluster.is_gone();

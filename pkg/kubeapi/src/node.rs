@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use ipnet::Ipv4Net;
-use k8s_openapi::api::core::v1::{Node, NodeCondition};
+use k8s_openapi::api::{
+    core::v1::{Node, NodeCondition},
+    storage::v1::CSINode,
+};
 use kube::core::{
     Request,
     params::{Patch, PatchParams},
@@ -13,12 +16,16 @@ use serde_json::json;
 use crate::{
     Cause, Client, KubeError, Trouble,
     deadline::{Deadline, Rests},
-    follow::Collection,
+    follow::{Collection, Objects},
     trouble::Again,
 };
 
 /// Where nodes are.
 pub(crate) const NODES: &str = "/api/v1/nodes";
+/// Where kubelets write down which storage drivers their nodes have.
+const CSI_NODES: &str = "/apis/storage.k8s.io/v1/csinodes";
+/// How long a kubelet may take to write that down; it does so within two seconds.
+const CSI_PATIENCE: Duration = Duration::from_secs(5);
 /// A server that takes longer over one request is asked anew.
 const ONE_REQUEST: Duration = Duration::from_secs(5);
 
@@ -52,6 +59,9 @@ impl Client {
 
     /// Gives a node its pod addresses as soon as it is registered. Nothing happens if it has them.
     ///
+    /// A kubelet reports once more when it gets them, and then (before 1.26) every ten seconds. Until its
+    /// CSINode is there it reports that it is not ready, so that is waited for, but not for ever.
+    ///
     /// # Errors
     /// When the node has others, or is not registered in time.
     pub async fn assign_pod_cidr(&self, node: &str, cidr: Ipv4Net, patience: Duration) -> Result<(), KubeError> {
@@ -68,7 +78,7 @@ impl Client {
             match has {
                 Some(has) if has == wanted => return Ok(()),
                 Some(has) => return Err(KubeError::PodCidrTaken { node: node.to_owned(), has, wanted }),
-                None => {}
+                None => self.csi_node(node).await,
             }
             let trouble = match deadline.limit(ONE_REQUEST, self.set_pod_cidr(node, &wanted)).await {
                 Ok(()) => return Ok(()),
@@ -81,6 +91,11 @@ impl Client {
             }
             deadline.rest(rests.next()).await;
         }
+    }
+
+    async fn csi_node(&self, node: &str) {
+        let there = |nodes: &Objects<CSINode>| nodes.contains_key(node).then_some(());
+        let _ = self.follow(Collection::named(CSI_NODES, node), &Deadline::after(CSI_PATIENCE), there).await;
     }
 
     async fn set_pod_cidr(&self, node: &str, cidr: &str) -> Result<(), Trouble> {

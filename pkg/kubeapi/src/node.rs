@@ -93,6 +93,7 @@ impl Client {
         }
     }
 
+    /// Waits for a node's CSINode; one that does not come costs the node its early report, and no more.
     async fn csi_node(&self, node: &str) {
         let there = |nodes: &Objects<CSINode>| nodes.contains_key(node).then_some(());
         let _ = self.follow(Collection::named(CSI_NODES, node), &Deadline::after(CSI_PATIENCE), there).await;

@@ -8,11 +8,10 @@ use std::{
 use super::{
     docker,
     figures::{Figure, Figures, Unit},
-    janitor::{Janitor, PREFIX},
-    machine,
+    janitor::PREFIX,
     options::Options,
     processes,
-    run::settle_disk,
+    run::{Bench, settle_disk},
     skiff::Skiff,
 };
 
@@ -26,14 +25,8 @@ const SETTLE: Duration = Duration::from_secs(2);
 /// `xtask bench-many`: these figures alone.
 pub(crate) fn alone(arguments: impl IntoIterator<Item = String>) -> Result<String, String> {
     let options = Options::parse(arguments)?;
-    // The janitor removes it: a destructor would not run on Ctrl-C.
-    let folder = tempfile::Builder::new().prefix("skiff-bench-").tempdir().map_err(|error| error.to_string())?.keep();
-    let _janitor = Janitor::employ(&folder, &Skiff::cluster())?;
-    let skiff = Skiff::copy_to(&folder)?;
-    let machine = machine::describe();
+    let Bench { skiff, machine, janitor: _janitor, .. } = Bench::begin()?;
     let mut figures = Figures::default();
-    eprintln!("{machine}\nwarming up: the node image is made now if it is not there yet");
-    skiff.show("start")?;
     skiff.run("delete")?;
     measure(&skiff, options.runs, options.idle, &mut figures)?;
     Ok(format!("{machine}\nmedians of {}\n\n{}", options.runs, figures.table()))

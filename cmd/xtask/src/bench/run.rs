@@ -1,6 +1,10 @@
 //! The order of things: both ways in turn, round by round.
 
-use std::{path::Path, thread, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
 
 use super::{
     baseline::Baseline,
@@ -17,19 +21,34 @@ use super::{
 /// A new cluster is busy with itself for a while before it can be called idle.
 const SETTLE: Duration = Duration::from_secs(20);
 
+/// What every bench begins with, until the janitor removes it.
+pub(super) struct Bench {
+    pub(super) folder: PathBuf,
+    pub(super) skiff: Skiff,
+    pub(super) machine: String,
+    pub(super) janitor: Janitor,
+}
+
+impl Bench {
+    /// Makes the folder, and one cluster to warm up, which is still there.
+    pub(super) fn begin() -> Result<Self, String> {
+        // The janitor removes it: a destructor would not run on Ctrl-C.
+        let folder =
+            tempfile::Builder::new().prefix("skiff-bench-").tempdir().map_err(|error| error.to_string())?.keep();
+        let janitor = Janitor::employ(&folder, &Skiff::cluster())?;
+        let skiff = Skiff::copy_to(&folder)?;
+        let machine = machine::describe();
+        eprintln!("{machine}\nwarming up: the node image is made now if it is not there yet");
+        skiff.show("start")?;
+        Ok(Self { folder, skiff, machine, janitor })
+    }
+}
+
 /// Measures and gives the table.
 pub(crate) fn run(arguments: impl IntoIterator<Item = String>) -> Result<String, String> {
     let options = Options::parse(arguments)?;
-    // The janitor removes it: a destructor would not run on Ctrl-C.
-    let folder = tempfile::Builder::new().prefix("skiff-bench-").tempdir().map_err(|error| error.to_string())?.keep();
-    let _janitor = Janitor::employ(&folder, &Skiff::cluster())?;
-    let skiff = Skiff::copy_to(&folder)?;
-    let machine = machine::describe();
+    let Bench { folder, skiff, machine, janitor: _janitor } = Bench::begin()?;
     let mut figures = Figures::default();
-
-    eprintln!("{machine}");
-    eprintln!("warming up: the node image is made now if it is not there yet");
-    skiff.show("start")?;
     let node = Node::of(&Skiff::cluster())?;
     sizes(&skiff, &node, &mut figures)?;
     skiff.run("delete")?;

@@ -79,16 +79,27 @@ fn below(folder: &Path) -> Vec<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{Read, Write},
+        process::Stdio,
+    };
+
     use super::*;
 
     #[test]
     fn whatever_works_on_in_a_home_is_found() {
         let home = tempfile::tempdir().unwrap();
-        let mut program = Command::new("sleep").arg("600").env("SKIFF_HOME", home.path()).spawn().unwrap();
+        let mut program = Command::new("cat");
+        let program = program.env("SKIFF_HOME", home.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut program = program.spawn().unwrap();
+        // spawn() returns while the kernel still lays out the new program: until it has, its
+        // environment reads as empty. A program that answers is past that.
+        program.stdin.as_mut().unwrap().write_all(b"!").unwrap();
+        program.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         let found = processes(home.path());
         program.kill().unwrap();
         program.wait().unwrap();
-        assert!(matches!(&found[..], [line] if line.ends_with("sleep 600 ")), "{found:?}");
+        assert!(matches!(&found[..], [line] if line.ends_with(": cat ")), "{found:?}");
         assert_eq!(processes(home.path()), Vec::<String>::new());
     }
 

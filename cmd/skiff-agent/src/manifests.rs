@@ -22,12 +22,14 @@ const SETTINGS: [(&str, &str); 5] = [
     ("{{value.domains}}", "test,*.example.com"),
     ("{{value.size}}", "1Gi"),
 ];
-const VALUES: [(&str, &str); 9] = [
+const VALUES: [(&str, &str); 11] = [
     ("{{image}}", "registry.test/skiff-agent:1"),
     ("{{domain}}", "cluster.local"),
     ("{{cluster_dns_ip}}", "10.96.0.10"),
     ("{{cluster_networks}}", "10.96.0.0/12,fd00::/108"),
-    ("{{pod_network}}", "10.244.0.0/16"),
+    ("{{pod_address}}", "POD_IPS"),
+    ("{{dns_families}}", "ipFamilyPolicy: RequireDualStack"),
+    ("{{pod_network}}", "10.244.0.0/16,fd00:10:244::/56"),
     ("{{dns_replicas}}", "1"),
     ("{{host_ip}}", "192.0.2.1"),
     ("{{api_host}}", "192.0.2.10"),
@@ -66,6 +68,7 @@ fn the_arguments_of_each_container_are_understood() {
         let mut args: Vec<String> =
             args.iter().map(|arg| arg.as_str().unwrap().replace("$(POD_IP)", "fd00::5")).collect();
         args.iter_mut().for_each(|arg| *arg = arg.replace("$(NODE_IP)", "192.0.2.5"));
+        args.iter_mut().for_each(|arg| *arg = arg.replace("$(POD_IPS)", "192.0.2.5,fd00::5"));
         let env = container["env"].as_array().unwrap();
         if env.iter().any(|variable| variable["name"] == "NODE_NAME") {
             args.push("--node=a".to_owned());

@@ -16,6 +16,9 @@ pub const CONFLIST: &str = "/etc/cni/net.d/10-skiff.conflist";
 /// Version 0.4.0 of the format is read by every runtime that Kubernetes 1.20 to 1.37 work with.
 #[must_use]
 pub fn conflist(node: &NodeConfig) -> String {
+    // A pod gets an address of each.
+    let networks = [Some(node.pod_cidr.to_string()), node.ipv6.map(|ipv6| ipv6.pods.to_string())];
+    let ranges: Vec<Value> = networks.into_iter().flatten().map(|subnet| json!([{ "subnet": subnet }])).collect();
     let mut bridge = json!({
         "type": "bridge",
         "bridge": "cni0",
@@ -24,7 +27,7 @@ pub fn conflist(node: &NodeConfig) -> String {
         "hairpinMode": true,
         "ipam": {
             "type": "host-local",
-            "ranges": [[{ "subnet": node.pod_cidr.to_string() }]],
+            "ranges": ranges,
             // Empty after a restart of the node, when all its pods are gone: no address leaks.
             "dataDir": "/run/skiff/cni",
         },

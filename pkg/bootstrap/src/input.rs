@@ -1,8 +1,12 @@
 //! What the pure parts of this crate are given: a cluster, and one node of it.
 
-use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 use skiff_config::{ClusterSpec, Component, KubeVersion, NodeName, Taint, versions};
 
 use crate::{BootstrapError, BootstrapToken};
@@ -208,6 +212,15 @@ pub struct Reserved {
     pub memory: u64,
 }
 
+/// What a node has of IPv6, in a cluster that speaks both.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NodeIpv6 {
+    /// Its address.
+    pub address: Ipv6Addr,
+    /// Addresses of its pods.
+    pub pods: Ipv6Net,
+}
+
 /// One node.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NodeConfig {
@@ -219,6 +232,8 @@ pub struct NodeConfig {
     pub role: Role,
     /// Addresses of its pods.
     pub pod_cidr: Ipv4Net,
+    /// What it has of IPv6.
+    pub ipv6: Option<NodeIpv6>,
     /// What its machine is like.
     pub host: HostFacts,
     /// True if a control plane shall run other pods too.
@@ -244,6 +259,7 @@ impl NodeConfig {
             address,
             role,
             pod_cidr,
+            ipv6: None,
             host,
             schedulable: true,
             labels: BTreeMap::new(),

@@ -22,7 +22,7 @@ pub use entropy::random_bytes;
 pub use error::BootstrapError;
 pub use input::{
     CgroupDriver, CgroupVersion, ClusterConfig, DEFAULT_CA_VALIDITY, Endpoint, HostFacts, KubeletSettings, NodeConfig,
-    Reserved, Role,
+    NodeIpv6, Reserved, Role,
 };
 pub use node_files::{KUBEADM_CONFIG, NodeFile, node_files};
 pub use token::BootstrapToken;

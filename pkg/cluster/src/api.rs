@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use skiff_addons::Objects;
 use skiff_kubeapi::{Access, Condition};
 use skiff_report::Diagnose;
@@ -53,7 +53,7 @@ pub trait Api: Objects {
     fn assign_pod_cidr(
         &self,
         node: &str,
-        cidr: Ipv4Net,
+        cidrs: &[IpNet],
         patience: Duration,
     ) -> impl Future<Output = Result<(), Self::Error>> + Send;
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use skiff_kubeapi::{Access, Client, Condition, KubeError};
 
 use crate::{Api, ConnectApi};
@@ -39,8 +39,8 @@ impl Api for Client {
         Self::apply(self, manifests, patience).await
     }
 
-    async fn assign_pod_cidr(&self, node: &str, cidr: Ipv4Net, patience: Duration) -> Result<(), KubeError> {
-        Self::assign_pod_cidr(self, node, cidr, patience).await
+    async fn assign_pod_cidr(&self, node: &str, cidrs: &[IpNet], patience: Duration) -> Result<(), KubeError> {
+        Self::assign_pod_cidr(self, node, cidrs, patience).await
     }
 
     async fn wait(

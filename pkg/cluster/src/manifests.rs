@@ -30,12 +30,21 @@ pub(crate) struct System<'a> {
 /// The agent talks to the control plane's endpoint and not to the service `kubernetes`, so that it
 /// does not have to wait for kube-proxy.
 pub(crate) fn system(spec: &ClusterSpec, system: &System<'_>) -> String {
-    let networks = format!("{},{}", spec.service_cidr, spec.pod_cidr);
+    let networks = format!("{},{}", spec.service_cidrs(), spec.pod_cidrs());
     let (api_port, dns_ip) = (system.endpoint.port.to_string(), spec.cluster_dns_ip().to_string());
-    let (pods, host) = (spec.pod_cidr.to_string(), system.host.to_string());
+    let (pods, host) = (spec.pod_cidrs(), system.host.to_string());
     // With a second one, names are found while a node is lost.
     let replicas = system.nodes.clamp(1, 2).to_string();
+    let (pod_address, families) = match spec.cluster_dns_ipv6() {
+        Some(ipv6) => {
+            let families = "ipFamilyPolicy: RequireDualStack\n  ipFamilies: [IPv4, IPv6]";
+            ("POD_IPS", format!("{families}\n  clusterIPs: [{dns_ip}, \"{ipv6}\"]"))
+        }
+        None => ("POD_IP", String::new()),
+    };
     let values = [
+        ("{{pod_address}}", pod_address),
+        ("{{dns_families}}", &families),
         ("{{image}}", system.agent),
         ("{{domain}}", &spec.dns_domain),
         ("{{cluster_dns_ip}}", &dns_ip),
@@ -60,7 +69,10 @@ mod tests {
     use super::*;
 
     fn text(nodes: usize, cni: &str) -> String {
-        let file = SpecFile { cni: Some(cni.to_owned()), ..SpecFile::default() };
+        rendered(nodes, SpecFile { cni: Some(cni.to_owned()), ..SpecFile::default() })
+    }
+
+    fn rendered(nodes: usize, file: SpecFile) -> String {
         let spec = file.resolve("dev".parse().unwrap()).unwrap();
         let endpoint = &Endpoint { host: "192.168.49.2".to_owned(), port: 8443 };
         let host = "192.168.49.1".parse().unwrap();
@@ -73,6 +85,16 @@ mod tests {
         assert!(!text.contains("{{"), "{text}");
         assert!(text.contains("clusterIP: 10.96.0.10") && text.contains("image: example.test/agent:1"));
         assert!(text.contains("--host=host.skiff.internal=192.168.49.1"));
+    }
+
+    #[test]
+    fn names_are_told_by_both_families_where_both_are_spoken() {
+        let dual = rendered(2, SpecFile { ip_family: Some("dual".to_owned()), ..SpecFile::default() });
+        assert!(dual.contains("--listen=$(POD_IPS)") && dual.contains("clusterIPs: [10.96.0.10, \"fd00:10:96::a\"]"));
+        assert!(dual.contains("--local-network=10.96.0.0/12,fd00:10:96::/112,10.244.0.0/16,fd00:10:244::/56"));
+        assert!(dual.contains("--pod-network=10.244.0.0/16,fd00:10:244::/56"), "{dual}");
+        let plain = text(2, "bridge");
+        assert!(plain.contains("--listen=$(POD_IP)\n") && !plain.contains("ipFamil"), "{plain}");
     }
 
     #[test]

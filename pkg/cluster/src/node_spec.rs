@@ -4,10 +4,10 @@ use std::{collections::BTreeMap, fmt::Write as _, net::Ipv4Addr, time::SystemTim
 
 use sha2::{Digest, Sha256};
 use skiff_bootstrap::{
-    CgroupVersion, ClusterConfig, Endpoint, HostFacts, KubeletSettings, NodeConfig, Reserved, Role, cni, node_files,
-    render,
+    CgroupVersion, ClusterConfig, Endpoint, HostFacts, KubeletSettings, NodeConfig, NodeIpv6, Reserved, Role, cni,
+    node_files, render,
 };
-use skiff_config::{ClusterSpec, Cni, HostSize, Limit, Mount, NodeRecord, Problem, Protocol, Taint};
+use skiff_config::{ClusterSpec, Cni, HostSize, Limit, Mount, NodeRecord, Problem, Protocol, Taint, ipv6_address};
 use skiff_driver::{Capabilities, NodeNetwork, NodeRole, NodeSpec, Published, Purpose, Resources, SeedFile};
 use skiff_report::ExitCode;
 
@@ -72,6 +72,7 @@ pub(crate) fn plan_node(
     if config.role.is_control_plane() && control_planes.first() == Some(&record.address) {
         config.role = Role::FirstControlPlane;
     }
+    config.ipv6 = ipv6(spec, record, network)?;
     config.mtu = network.mtu;
     let files = node_files(&identity.config, &config, &identity.pki, now)?;
     let published = published(spec, record);
@@ -154,6 +155,37 @@ pub(crate) fn host_size(made: Option<HostSize>, capabilities: &Capabilities) -> 
     let now = HostSize { cpus: capabilities.cpus, memory: capabilities.memory };
     let same = |made: &HostSize| made.cpus == now.cpus && made.memory.abs_diff(now.memory) < now.memory / SAME_HOST;
     made.filter(same).unwrap_or(now)
+}
+
+/// Whether the driver's nodes have the families of addresses that are asked for.
+pub(crate) fn families(spec: &ClusterSpec, capabilities: &Capabilities) -> Result<(), ClusterError> {
+    if spec.ipv6.is_none() || capabilities.ipv6 {
+        return Ok(());
+    }
+    let (id, exit, message) = if capabilities.shares_host_kernel {
+        let message = "dual needs IPv6, which this host's kernel has not, or has switched off: `sysctl -w \
+                       net.ipv6.conf.all.disable_ipv6=0` switches it on, unless the kernel was started with \
+                       ipv6.disable=1; ipv4 does without";
+        ("HOST_NO_IPV6", ExitCode::HOST_CONFIG, message)
+    } else {
+        let message = "the network of this driver's machines carries IPv4 only: --driver docker has both families";
+        ("DRV_NO_IPV6", ExitCode::DRIVER_UNSUPPORTED, message)
+    };
+    Err(ClusterError::Settings {
+        problems: vec![Problem { setting: "ip-family", message: message.to_owned(), id, exit }],
+    })
+}
+
+/// What a node has of IPv6, if anything.
+fn ipv6(spec: &ClusterSpec, record: &NodeRecord, network: &NodeNetwork) -> Result<Option<NodeIpv6>, ClusterError> {
+    if spec.ipv6.is_none() {
+        return Ok(None);
+    }
+    let pods = spec.node_pod_ipv6(record.index).ok_or_else(|| ClusterError::NoRoom {
+        what: format!("the pod network {}", spec.pod_cidrs()),
+        node: record.name.clone(),
+    })?;
+    Ok(Some(NodeIpv6 { address: ipv6_address(network.subnet, record.address), pods }))
 }
 
 /// What a node sees of its host beyond its limits. A kubelet in a container takes the whole host for
@@ -262,9 +294,15 @@ fn settings(spec: &ClusterSpec, network: &NodeNetwork) -> SeedFile {
         "SERVICE_CIDR={}\nENDPOINT_IP={ENDPOINT}\nENDPOINT_PORT={}\nHOST_IP={}\n",
         spec.service_cidr, spec.apiserver.port, network.gateway
     );
+    if let Some(ipv6) = spec.ipv6 {
+        let _ = writeln!(text, "SERVICE_CIDR6={}", ipv6.services);
+    }
     if spec.cni == Cni::Bridge {
         // Other networks see themselves to what leaves them.
         let _ = writeln!(text, "POD_CIDR={}", spec.pod_cidr);
+        if let Some(ipv6) = spec.ipv6 {
+            let _ = writeln!(text, "POD_CIDR6={}", ipv6.pods);
+        }
     }
     seed("/etc/skiff/node.env", 0o644, text)
 }

@@ -5,13 +5,13 @@ use std::{
     net::{IpAddr, Ipv4Addr},
 };
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::{
-    AddonWish, ApiServer, ClusterName, ClusterSpec, Cni, Component, ExtraConfig, FeatureGate, KubeVersion, Label,
-    Limit, Mount, NodeName, OnNode, PortMapping, Problem, Taint, parse_bytes, versions,
+    AddonWish, ApiServer, ClusterName, ClusterSpec, Cni, Component, ExtraConfig, FeatureGate, Ipv6Networks,
+    KubeVersion, Label, Limit, Mount, NodeName, OnNode, PortMapping, Problem, Taint, parse_bytes, versions,
 };
 
 /// `apiVersion` of the file this build writes and reads.
@@ -136,6 +136,9 @@ pub struct SpecFile {
     /// `--cni`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cni: Option<String>,
+    /// `--ip-family`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ip_family: Option<String>,
     /// `--node-labels`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node_labels: Option<Vec<String>>,
@@ -318,6 +321,7 @@ impl SpecFile {
             nodes: self.nodes.or(below.nodes),
             ha: self.ha.or(below.ha),
             cni: self.cni.or(below.cni),
+            ip_family: self.ip_family.or(below.ip_family),
             node_labels: self.node_labels.or(below.node_labels),
             node_taints: self.node_taints.or(below.node_taints),
             cert_expiration: self.cert_expiration.or(below.cert_expiration),
@@ -374,6 +378,7 @@ impl SpecFile {
     pub fn resolve(&self, name: ClusterName) -> Result<ClusterSpec, Vec<Problem>> {
         let mut read = Reading::default();
         let ha = read.one("ha", self.ha.as_deref(), false, yes_or_no);
+        let (service_cidr, pod_cidr, ipv6) = self.networks(&mut read);
         let spec = ClusterSpec {
             name,
             driver: self.driver.clone().unwrap_or_else(|| "auto".to_owned()),
@@ -393,13 +398,9 @@ impl SpecFile {
             },
             extra_config: read.all("extra-config", self.extra_config.as_deref(), str::parse::<ExtraConfig>),
             feature_gates: read.all("feature-gates", self.feature_gates.as_deref(), feature_gate),
-            service_cidr: read.one(
-                "service-cluster-ip-range",
-                self.service_cluster_ip_range.as_deref(),
-                net([10, 96, 0, 0], 12),
-                network,
-            ),
-            pod_cidr: read.one("pod-network-cidr", self.pod_network_cidr.as_deref(), net([10, 244, 0, 0], 16), network),
+            service_cidr,
+            pod_cidr,
+            ipv6,
             dns_domain: read.one("dns-domain", self.dns_domain.as_deref(), "cluster.local".to_owned(), dns_name),
             subnet: read.maybe("subnet", self.subnet.as_deref(), network),
             static_ip: read.maybe("static-ip", self.static_ip.as_deref(), |text| {
@@ -429,13 +430,32 @@ impl SpecFile {
             node_labels: read.all("node-labels", self.node_labels.as_deref(), str::parse::<OnNode<Label>>),
             node_taints: read.all("node-taints", self.node_taints.as_deref(), str::parse::<OnNode<Taint>>),
         };
-        let spec = with_unsafe_fsync(spec);
+        let spec = with_dual_stack(with_unsafe_fsync(spec));
         let mut problems = read.problems;
         // Defaults stand in for what could not be read; what they would break is not worth telling.
         let unread: Vec<&str> = problems.iter().map(|problem| problem.setting).collect();
         let broken = spec.validate().into_iter().filter(|problem| !unread.contains(&problem.setting));
         problems.extend(broken.collect::<Vec<_>>());
         if problems.is_empty() { Ok(spec) } else { Err(problems) }
+    }
+
+    /// The networks of services and pods, and those of IPv6 where both are spoken.
+    fn networks(&self, read: &mut Reading) -> (Ipv4Net, Ipv4Net, Option<Ipv6Networks>) {
+        let dual = read.one("ip-family", self.ip_family.as_deref(), false, speaks_both);
+        let mut pair = |setting, text: &Option<String>, ipv4: Ipv4Net, ipv6: Ipv6Net| {
+            let (own, own_ipv6) = read.one(setting, text.as_deref(), (ipv4, None), networks);
+            if let Some(own_ipv6) = own_ipv6.filter(|_| !dual) {
+                let message = format!("{own_ipv6} is of IPv6, which a cluster speaks with --ip-family dual");
+                read.problems.push(Problem::usage(setting, message));
+            }
+            (own, own_ipv6.unwrap_or(ipv6))
+        };
+        let (usual_services, usual_pods) = (net([10, 96, 0, 0], 12), net([10, 244, 0, 0], 16));
+        let setting = "service-cluster-ip-range";
+        let (service_cidr, services) =
+            pair(setting, &self.service_cluster_ip_range, usual_services, Ipv6Networks::SERVICES);
+        let (pod_cidr, pods) = pair("pod-network-cidr", &self.pod_network_cidr, usual_pods, Ipv6Networks::PODS);
+        (service_cidr, pod_cidr, dual.then_some(Ipv6Networks { services, pods }))
     }
 
     /// The settings that are present here and differ from `other`, by name: `memory` → (`4g`, `2g`).
@@ -542,6 +562,33 @@ fn network(text: &str) -> Result<Ipv4Net, String> {
     }
 }
 
+/// A network of IPv4, and one of IPv6 beside it if two are given.
+fn networks(text: &str) -> Result<(Ipv4Net, Option<Ipv6Net>), String> {
+    let Some((one, other)) = text.split_once(',') else { return Ok((network(text)?, None)) };
+    let (one, other) = (one.trim(), other.trim());
+    // Kubernetes' own order is free; ours begins with what the nodes speak among themselves.
+    let (ipv4, ipv6) = if one.contains(':') { (other, one) } else { (one, other) };
+    match ipv6.parse::<IpNet>() {
+        Ok(IpNet::V6(found)) if found.addr() == found.network() => Ok((network(ipv4)?, Some(found))),
+        Ok(IpNet::V6(found)) => {
+            Err(format!("`{ipv6}` has bits set beyond its prefix: the network is {}", found.trunc()))
+        }
+        _ => Err(format!("`{text}` is not a network of IPv4 and one of IPv6: write them like 10.96.0.0/12,fd00::/112")),
+    }
+}
+
+/// What `--ip-family` says, in kind's words: true for both.
+fn speaks_both(text: &str) -> Result<bool, String> {
+    match text {
+        "ipv4" => Ok(false),
+        "dual" => Ok(true),
+        "ipv6" => Err("`ipv6` alone cannot be had, as nodes find each other by IPv4: with `dual`, pods and services \
+                       have addresses of both"
+            .to_owned()),
+        _ => Err(format!("`{text}` is not a family of addresses: use ipv4 or dual")),
+    }
+}
+
 fn address(text: &str) -> Result<IpAddr, String> {
     text.parse().map_err(|_| format!("`{text}` is not an IP address"))
 }
@@ -555,6 +602,15 @@ fn with_unsafe_fsync(mut spec: ClusterSpec) -> ClusterSpec {
     if spec.etcd_unsafe_fsync {
         let (key, value) = ("unsafe-no-fsync".to_owned(), "true".to_owned());
         spec.extra_config.push(ExtraConfig { component: Component::Etcd, key, value });
+    }
+    spec
+}
+
+/// Kubernetes 1.20 speaks both families only where it is told to; from 1.21 on it just does. Wishes of the
+/// user come later, and win.
+fn with_dual_stack(mut spec: ClusterSpec) -> ClusterSpec {
+    if spec.ipv6.is_some() && spec.kubernetes_version.minor() <= 20 {
+        spec.feature_gates.insert(0, FeatureGate { name: "IPv6DualStack".to_owned(), enabled: true });
     }
     spec
 }

@@ -32,7 +32,7 @@ pub(crate) use lifetime::{interval, lifetime};
 pub use manifest::{Fault, Manifest, ManifestError};
 pub use mount::{InvalidMount, Mount};
 pub use name::{ClusterName, InvalidName, NodeName};
-pub use network::service_addresses;
+pub use network::{Ipv6Networks, ipv6_address, ipv6_beside, service_addresses};
 pub use on_node::OnNode;
 pub use port::{InvalidPort, PortMapping, Protocol};
 pub use quantity::{InvalidCpus, InvalidQuantity, Limit, format_bytes, parse_bytes};

@@ -2,13 +2,15 @@
 
 use std::{
     collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     time::Duration,
 };
 
-use ipnet::Ipv4Net;
+use ipnet::{Ipv4Net, Ipv6Net};
 
-use crate::{ClusterName, Cni, ExtraConfig, KubeVersion, Label, Limit, Mount, OnNode, PortMapping, Taint};
+use crate::{
+    ClusterName, Cni, ExtraConfig, Ipv6Networks, KubeVersion, Label, Limit, Mount, OnNode, PortMapping, Taint,
+};
 
 /// Control planes of a cluster that survives the loss of one: the fewest of which two make a majority.
 pub(crate) const HA_CONTROL_PLANES: u32 = 3;
@@ -58,6 +60,8 @@ pub struct ClusterSpec {
     pub service_cidr: Ipv4Net,
     /// Addresses of pods; each node gets a /24 of it.
     pub pod_cidr: Ipv4Net,
+    /// The same of IPv6, in a cluster that speaks both.
+    pub ipv6: Option<Ipv6Networks>,
     /// The cluster's DNS domain.
     pub dns_domain: String,
     /// Subnet of the nodes; a free one is chosen if absent.
@@ -101,6 +105,24 @@ impl ClusterSpec {
         nth_address(self.service_cidr, 10)
     }
 
+    /// Networks of services, as Kubernetes takes a pair: IPv4 first.
+    #[must_use]
+    pub fn service_cidrs(&self) -> String {
+        pair(self.service_cidr, self.ipv6.map(|ipv6| ipv6.services))
+    }
+
+    /// Networks of pods, likewise.
+    #[must_use]
+    pub fn pod_cidrs(&self) -> String {
+        pair(self.pod_cidr, self.ipv6.map(|ipv6| ipv6.pods))
+    }
+
+    /// Address of the cluster's DNS in IPv6, where there is one.
+    #[must_use]
+    pub fn cluster_dns_ipv6(&self) -> Option<Ipv6Addr> {
+        self.ipv6.map(|ipv6| Ipv6Addr::from(u128::from(ipv6.services.network()) + 10))
+    }
+
     /// Ports of node number `index` that the host forwards to.
     pub fn ports_of(&self, index: u32) -> impl Iterator<Item = &PortMapping> {
         self.ports.iter().filter(move |port| port.node.unwrap_or(0) == index).map(|port| &port.value)
@@ -134,6 +156,17 @@ impl ClusterSpec {
     pub fn node_pod_cidr(&self, index: u32) -> Option<Ipv4Net> {
         self.pod_cidr.subnets(24).ok()?.nth(usize::try_from(index).ok()?)
     }
+
+    /// The IPv6 addresses of its pods, `None` when the cluster has none, or not that many.
+    #[must_use]
+    pub fn node_pod_ipv6(&self, index: u32) -> Option<Ipv6Net> {
+        self.ipv6?.pods.subnets(Ipv6Networks::OF_NODE).ok()?.nth(usize::try_from(index).ok()?)
+    }
+}
+
+/// One network, or two with a comma.
+fn pair(ipv4: Ipv4Net, ipv6: Option<Ipv6Net>) -> String {
+    ipv6.map_or_else(|| ipv4.to_string(), |ipv6| format!("{ipv4},{ipv6}"))
 }
 
 /// What is for all nodes, and then what is for one.

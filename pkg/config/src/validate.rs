@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use skiff_report::{ExitCode, Reason};
 
 use crate::{ClusterSpec, Limit, Mount, OnNode, PortMapping, format_bytes, spec::HA_CONTROL_PLANES, versions};
@@ -117,17 +117,22 @@ impl ClusterSpec {
     }
 
     fn validate_networks(&self, problems: &mut Vec<Problem>) {
-        let mut limit = |setting: &'static str, net: Ipv4Net, longest: u8, shortest: u8| {
+        let mut limit = |setting: &'static str, net: IpNet, longest: u8, shortest: u8| {
             if net.prefix_len() > longest || net.prefix_len() < shortest {
                 let message = format!("{net} has a prefix of /{}: use /{shortest} to /{longest}", net.prefix_len());
                 problems.push(Problem::usage(setting, message));
             }
         };
         // kube-apiserver takes at most 2^20 service addresses (IPv4).
-        limit("service-cluster-ip-range", self.service_cidr, 24, 12);
-        limit("pod-network-cidr", self.pod_cidr, 24, 8);
+        limit("service-cluster-ip-range", self.service_cidr.into(), 24, 12);
+        limit("pod-network-cidr", self.pod_cidr.into(), 24, 8);
+        if let Some(ipv6) = self.ipv6 {
+            // Of IPv6 too.
+            limit("service-cluster-ip-range", ipv6.services.into(), 120, 108);
+            limit("pod-network-cidr", ipv6.pods.into(), 64, 16);
+        }
         if let Some(subnet) = self.subnet {
-            limit("subnet", subnet, 28, 8);
+            limit("subnet", subnet.into(), 28, 8);
             if !subnet.addr().is_private() {
                 problems.push(Problem::usage("subnet", format!("{subnet} is not a private network (RFC 1918)")));
             }
@@ -149,9 +154,14 @@ impl ClusterSpec {
                 _ => {}
             }
         }
-        let node_net = self.subnet.map(|subnet| ("subnet", subnet));
-        let nets = [("service-cluster-ip-range", self.service_cidr), ("pod-network-cidr", self.pod_cidr)];
-        let nets: Vec<_> = nets.into_iter().chain(node_net).collect();
+        let (services, pods) = ("service-cluster-ip-range", "pod-network-cidr");
+        let mut nets: Vec<(&'static str, IpNet)> = vec![(services, self.service_cidr.into())];
+        nets.push((pods, self.pod_cidr.into()));
+        nets.extend(self.subnet.map(|subnet| ("subnet", subnet.into())));
+        // Networks of different families have nothing in common.
+        nets.extend(
+            self.ipv6.into_iter().flat_map(|ipv6| [(services, ipv6.services.into()), (pods, ipv6.pods.into())]),
+        );
         for (at, (setting, net)) in nets.iter().enumerate() {
             for (other_setting, other) in &nets[..at] {
                 if net.contains(other) || other.contains(net) {
@@ -169,6 +179,10 @@ impl ClusterSpec {
         }
         if self.node_pod_cidr(self.nodes - 1).is_none() {
             let message = format!("{} is too small for {} nodes: each takes a /24 of it", self.pod_cidr, self.nodes);
+            problems.push(Problem::usage("pod-network-cidr", message));
+        }
+        if self.ipv6.is_some_and(|_| self.node_pod_ipv6(self.nodes - 1).is_none()) {
+            let message = format!("{} is too small for {} nodes: each takes a /64 of it", self.pod_cidrs(), self.nodes);
             problems.push(Problem::usage("pod-network-cidr", message));
         }
         // Network, broadcast and the host's own address are not for nodes.

@@ -7,7 +7,7 @@ use bollard::models::{
     HostConfigCgroupnsModeEnum, HostConfigLogConfig, Mount, MountType, MountVolumeOptions, NetworkingConfig,
     PortBinding, PortMap, RestartPolicy, RestartPolicyNameEnum,
 };
-use skiff_config::Mount as Folder;
+use skiff_config::{Mount as Folder, ipv6_address};
 use skiff_driver::{NodeSpec, Published, Resources};
 
 use crate::{labels, privilege::Privilege};
@@ -24,6 +24,10 @@ pub(crate) const MODULES: &str = "/lib/modules";
 /// Devices that a node uses where the host has them.
 pub(crate) const DEVICES: [&str; 2] = ["/dev/kmsg", "/dev/fuse"];
 
+/// The Engine switches IPv6 on for the interface it makes. Pods' interfaces need it too, and packets to pass.
+const IPV6_SYSCTLS: [(&str, &str); 2] =
+    [("net.ipv6.conf.all.disable_ipv6", "0"), ("net.ipv6.conf.all.forwarding", "1")];
+
 /// What is known about the Engine and its host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct HostFacts {
@@ -38,7 +42,11 @@ pub(crate) struct HostFacts {
 /// The request that makes a node's container from an image.
 pub(crate) fn container(spec: &NodeSpec, image: &str, facts: &HostFacts) -> ContainerCreateBody {
     let endpoint = EndpointSettings {
-        ipam_config: Some(EndpointIpamConfig { ipv4_address: Some(spec.address.to_string()), ..Default::default() }),
+        ipam_config: Some(EndpointIpamConfig {
+            ipv4_address: Some(spec.address.to_string()),
+            ipv6_address: spec.network.ipv6.then(|| ipv6_address(spec.network.subnet, spec.address).to_string()),
+            ..Default::default()
+        }),
         ..EndpointSettings::default()
     };
     ContainerCreateBody {
@@ -75,6 +83,7 @@ fn host_config(spec: &NodeSpec, facts: &HostFacts) -> HostConfig {
         cgroupns_mode: Some(HostConfigCgroupnsModeEnum::PRIVATE),
         // A daemon that remaps users would leave the node without power over its own devices.
         userns_mode: Some("host".to_owned()),
+        sysctls: spec.network.ipv6.then(|| IPV6_SYSCTLS.map(|(key, value)| (key.to_owned(), value.to_owned())).into()),
         // systemd has to be the first process, whatever the daemon's default.
         init: Some(false),
         // A running node comes back with the daemon or the host; one that was stopped stays so.

@@ -1,6 +1,6 @@
 //! Whether this Engine can hold nodes.
 
-use std::time::Duration;
+use std::{fs, path::Path, time::Duration};
 
 use bollard::{
     errors::Error as EngineError,
@@ -29,6 +29,7 @@ impl DockerDriver {
             live_resize: true,
             disk_limit: false,
             host_folders: self.local,
+            ipv6: !self.local || speaks_ipv6(),
             snapshots: SnapshotKind::Disk,
             unified_cgroups: info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_2),
             cpus: info.ncpu.and_then(|cpus| u32::try_from(cpus).ok()).unwrap_or(1),
@@ -45,6 +46,13 @@ impl DockerDriver {
             other => failure::engine("asking for its version")(other),
         }
     }
+}
+
+/// Whether this host's kernel speaks IPv6. Where it cannot be asked, as an Engine of a Mac runs elsewhere, the
+/// Engine has the last word.
+fn speaks_ipv6() -> bool {
+    let off = fs::read_to_string("/proc/sys/net/ipv6/conf/all/disable_ipv6").is_ok_and(|text| text.trim() == "1");
+    !Path::new("/proc/net").exists() || Path::new("/proc/net/if_inet6").exists() && !off
 }
 
 /// Checks what the Engine tells of itself.

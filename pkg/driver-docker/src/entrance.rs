@@ -3,7 +3,7 @@
 //! Its program is skiff-agent's role `endpoint`, which workers have as well. It lies in every node
 //! image, so that nothing has to be pulled; the container needs none of a node's rights.
 
-use std::{collections::HashMap, fmt::Write as _};
+use std::{collections::HashMap, fmt::Write as _, net::Ipv6Addr};
 
 use bollard::{
     body_full,
@@ -62,8 +62,9 @@ impl DockerDriver {
     async fn create_entrance(&self, entrance: &Entrance) -> Result<String, Error> {
         let name = entrance.cluster.entrance();
         let image = self.image_name(&entrance.image).await?;
+        let ipv6 = self.ipv6_of(&entrance.cluster, entrance.address).await?;
         let options = CreateContainerOptionsBuilder::new().name(name.as_str()).build();
-        let (docker, request) = (self.docker.clone(), container(entrance, image));
+        let (docker, request) = (self.docker.clone(), container(entrance, image, ipv6));
         let made = self.making.finish(async move { docker.create_container(Some(options), request).await }).await;
         made.map(|made| made.id).map_err(|error| match failure::status(&error) {
             Some(409) => {
@@ -128,11 +129,12 @@ fn form(entrance: &Entrance) -> String {
     format!("{} {} {}:{}", entrance.image, entrance.address, entrance.host_ip, entrance.host_port)
 }
 
-fn container(entrance: &Entrance, image: String) -> ContainerCreateBody {
+fn container(entrance: &Entrance, image: String, ipv6: Option<Ipv6Addr>) -> ContainerCreateBody {
     let (cluster, port) = (&entrance.cluster, format!("{PORT}/tcp"));
     let endpoint = EndpointSettings {
         ipam_config: Some(EndpointIpamConfig {
             ipv4_address: Some(entrance.address.to_string()),
+            ipv6_address: ipv6.map(|address| address.to_string()),
             ..EndpointIpamConfig::default()
         }),
         ..EndpointSettings::default()
@@ -195,7 +197,7 @@ mod tests {
 
     #[test]
     fn an_entrance_has_no_rights_and_no_data() {
-        let request = container(&entrance(), "skiff-node:x".to_owned());
+        let request = container(&entrance(), "skiff-node:x".to_owned(), None);
         let host = request.host_config.unwrap();
         assert_eq!(host.cap_drop.as_deref(), Some(["ALL".to_owned()].as_slice()));
         assert!(host.privileged.is_none() && host.mounts.is_none());

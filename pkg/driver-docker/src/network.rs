@@ -1,6 +1,10 @@
 //! A cluster's own bridge network.
 
-use std::{collections::HashMap, fs, net::Ipv4Addr};
+use std::{
+    collections::HashMap,
+    fs,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
 
 use bollard::{
     models::{
@@ -9,8 +13,8 @@ use bollard::{
     },
     query_parameters::{InspectNetworkOptions, ListNetworksOptions},
 };
-use ipnet::Ipv4Net;
-use skiff_config::ClusterName;
+use ipnet::{IpNet, Ipv4Net};
+use skiff_config::{ClusterName, ipv6_address, ipv6_beside};
 use skiff_driver::{NetworkRequest, NodeNetwork};
 
 use crate::{
@@ -27,6 +31,7 @@ const TOLD: usize = 20;
 /// What a network shall be, wherever it lies.
 struct Kind<'a> {
     cluster: &'a ClusterName,
+    ipv6: bool,
     mtu: Option<u32>,
 }
 
@@ -37,7 +42,7 @@ impl DockerDriver {
             return Ok(network);
         }
         let taken = self.taken(&networks);
-        let kind = Kind { cluster: &request.cluster, mtu: self.mtu(&networks) };
+        let kind = Kind { cluster: &request.cluster, ipv6: request.ipv6, mtu: self.mtu(&networks) };
         match request.subnet {
             Some(subnet) => self.make_wanted(&kind, subnet, &taken).await,
             None => self.make_free(&kind, &taken).await,
@@ -84,15 +89,20 @@ impl DockerDriver {
     /// Makes the network; `None` when the Engine says that the addresses are in use.
     async fn try_subnet(&self, kind: &Kind<'_>, subnet: Ipv4Net) -> Result<Option<NodeNetwork>, Error> {
         let (cluster, gateway) = (kind.cluster, subnet::gateway(subnet));
-        let config = IpamConfig {
+        let range = |subnet: IpNet, gateway: IpAddr| IpamConfig {
             subnet: Some(subnet.to_string()),
             gateway: Some(gateway.to_string()),
             ..IpamConfig::default()
         };
+        let mut ranges = vec![range(subnet.into(), gateway.into())];
+        if kind.ipv6 {
+            ranges.push(range(ipv6_beside(subnet).into(), ipv6_address(subnet, gateway).into()));
+        }
         let request = NetworkCreateRequest {
             name: cluster.to_string(),
             driver: Some("bridge".to_owned()),
-            ipam: Some(Ipam { config: Some(vec![config]), ..Ipam::default() }),
+            ipam: Some(Ipam { config: Some(ranges), ..Ipam::default() }),
+            enable_ipv6: kind.ipv6.then_some(true),
             options: kind.mtu.map(|mtu| HashMap::from([(MTU.to_owned(), mtu.to_string())])),
             labels: Some(labels::network(cluster)),
             ..NetworkCreateRequest::default()
@@ -114,7 +124,7 @@ impl DockerDriver {
             self.docker.remove_network(&id).await.map_err(failure::engine("removing a network made twice"))?;
             return existing(&networks, cluster);
         }
-        Ok(Some(NodeNetwork { name: cluster.to_string(), subnet, gateway, mtu: kind.mtu }))
+        Ok(Some(NodeNetwork { name: cluster.to_string(), subnet, gateway, ipv6: kind.ipv6, mtu: kind.mtu }))
     }
 
     async fn networks(&self) -> Result<Vec<Network>, Error> {
@@ -167,14 +177,28 @@ impl DockerDriver {
         let request = NetworkDisconnectRequest { container: container.to_owned(), force: Some(true) };
         let cut = self.docker.disconnect_network(cluster.as_str(), request).await;
         failure::unless(cut, &[404]).map_err(failure::engine("disconnecting a container"))?;
-        let ipam =
-            EndpointIpamConfig { ipv4_address: address.map(|ip| ip.to_string()), ..EndpointIpamConfig::default() };
+        let ipv6 = match address {
+            Some(address) => self.ipv6_of(cluster, address).await?,
+            None => None,
+        };
+        let ipam = EndpointIpamConfig {
+            ipv4_address: address.map(|ip| ip.to_string()),
+            ipv6_address: ipv6.map(|ip| ip.to_string()),
+            ..EndpointIpamConfig::default()
+        };
         let request = NetworkConnectRequest {
             container: container.to_owned(),
             endpoint_config: Some(EndpointSettings { ipam_config: Some(ipam), ..EndpointSettings::default() }),
         };
         let joined = self.docker.connect_network(cluster.as_str(), request).await;
         failure::unless(joined, &[404]).map_err(failure::engine("connecting a container"))
+    }
+
+    /// The other address of who has this one in the cluster's network. Where nobody says so, the Engine gives
+    /// the first that is free, which may be a node's.
+    pub(crate) async fn ipv6_of(&self, cluster: &ClusterName, address: Ipv4Addr) -> Result<Option<Ipv6Addr>, Error> {
+        let network = existing(&self.networks().await?, cluster)?.filter(|network| network.ipv6);
+        Ok(network.map(|network| ipv6_address(network.subnet, address)))
     }
 
     async fn empty_network(&self, id: &str) -> Result<(), Error> {
@@ -217,7 +241,7 @@ fn existing(networks: &[Network], cluster: &ClusterName) -> Result<Option<NodeNe
     let gateway = config.and_then(|config| config.gateway.as_ref()?.parse().ok());
     let gateway = gateway.unwrap_or_else(|| subnet::gateway(subnet));
     let mtu = mtu_of(network).filter(|mtu| *mtu != mtu::ETHERNET);
-    Ok(Some(NodeNetwork { name, subnet, gateway, mtu }))
+    Ok(Some(NodeNetwork { name, subnet, gateway, ipv6: network.enable_ipv6 == Some(true), mtu }))
 }
 
 /// What a network was told.

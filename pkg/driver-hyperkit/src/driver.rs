@@ -62,6 +62,8 @@ impl Driver for HyperkitDriver {
             // subnet that only the machines of the cluster know.
             routable_nodes: false,
             live_resize: false,
+            // Their network is made of sockets that carry IPv4.
+            ipv6: false,
             disk_limit: true,
             host_folders: false,
             snapshots: SnapshotKind::None,

@@ -91,6 +91,8 @@ impl Driver for QemuDriver {
             unified_cgroups: true,
             routable_nodes: false,
             live_resize: false,
+            // Their network is made of sockets that carry IPv4.
+            ipv6: false,
             disk_limit: true,
             host_folders: true,
             snapshots: SnapshotKind::Memory,

@@ -56,6 +56,8 @@ pub struct Capabilities {
     pub disk_limit: bool,
     /// Nodes can be given folders of this host.
     pub host_folders: bool,
+    /// Nodes can have addresses of IPv6.
+    pub ipv6: bool,
     /// What snapshots hold, if there are any.
     pub snapshots: SnapshotKind,
     /// Processors the provider offers to nodes.

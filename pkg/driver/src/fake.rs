@@ -162,6 +162,7 @@ impl Default for FakeDriver {
             live_resize: true,
             disk_limit: false,
             host_folders: true,
+            ipv6: true,
             snapshots: SnapshotKind::Memory,
             cpus: 8,
             memory: 16 << 30,
@@ -274,7 +275,7 @@ impl Driver for FakeDriver {
             None => subnets().find(|subnet| state.owner(*subnet).is_none()).ok_or(FakeError::NoFreeSubnet)?,
         };
         let gateway = subnet.hosts().next().unwrap_or(subnet.network());
-        let network = NodeNetwork { name: request.cluster.to_string(), subnet, gateway, mtu: None };
+        let network = NodeNetwork { name: request.cluster.to_string(), subnet, gateway, ipv6: request.ipv6, mtu: None };
         state.networks.insert(request.cluster.clone(), network.clone());
         Ok(network)
     }

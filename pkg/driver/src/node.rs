@@ -48,6 +48,9 @@ pub struct NetworkRequest {
     pub cluster: ClusterName,
     /// The subnet it must have; a free one is chosen if absent.
     pub subnet: Option<Ipv4Net>,
+    /// Whether its machines get addresses of IPv6 too; only asked where `ipv6` is one of the driver's
+    /// capabilities.
+    pub ipv6: bool,
 }
 
 /// The network a cluster got.
@@ -59,6 +62,8 @@ pub struct NodeNetwork {
     pub subnet: Ipv4Net,
     /// The host's address in it.
     pub gateway: Ipv4Addr,
+    /// Its machines have addresses of IPv6 too: those that [`skiff_config::ipv6_address`] gives.
+    pub ipv6: bool,
     /// The largest packet that finds its way through, where that is less than an Ethernet's.
     pub mtu: Option<u32>,
 }

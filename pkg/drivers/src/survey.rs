@@ -169,6 +169,7 @@ mod tests {
             live_resize: true,
             disk_limit: false,
             host_folders: true,
+            ipv6: true,
             snapshots: skiff_driver::SnapshotKind::None,
             cpus: 2,
             memory: 24 << 30,

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use k8s_openapi::api::{
     core::v1::{Node, NodeCondition},
     storage::v1::CSINode,
@@ -57,28 +57,31 @@ impl Client {
         Ok(nodes.iter().map(info).collect())
     }
 
-    /// Gives a node its pod addresses as soon as it is registered. Nothing happens if it has them.
+    /// Gives a node its pod addresses, of one family or of both, as soon as it is registered. Nothing happens if it has them.
     ///
     /// A kubelet reports once more when it gets them, and then (before 1.26) every ten seconds. Until its
     /// CSINode is there it reports that it is not ready, so that is waited for, but not for ever.
     ///
     /// # Errors
     /// When the node has others, or is not registered in time.
-    pub async fn assign_pod_cidr(&self, node: &str, cidr: Ipv4Net, patience: Duration) -> Result<(), KubeError> {
+    pub async fn assign_pod_cidr(&self, node: &str, cidrs: &[IpNet], patience: Duration) -> Result<(), KubeError> {
         let deadline = Deadline::after(patience);
-        let wanted = cidr.to_string();
+        let wanted: Vec<String> = cidrs.iter().map(IpNet::to_string).collect();
         let mut rests = Rests::new();
         loop {
-            let found = self.follow(Collection::named(NODES, node), &deadline, |nodes| nodes.get(node).map(pod_cidr));
+            let found = self.follow(Collection::named(NODES, node), &deadline, |nodes| nodes.get(node).map(pod_cidrs));
             let has = found.await.map_err(|unmet| {
                 let absent = || Cause::Absent { what: format!("node {node}") };
                 let cause = unmet.trouble.map_or_else(absent, Cause::Api);
                 KubeError::not_in_time(format!("registration of node {node}"), patience, Some(cause))
             })?;
             match has {
-                Some(has) if has == wanted => return Ok(()),
-                Some(has) => return Err(KubeError::PodCidrTaken { node: node.to_owned(), has, wanted }),
-                None => self.csi_node(node).await,
+                has if has == wanted => return Ok(()),
+                has if has.is_empty() => self.csi_node(node).await,
+                has => {
+                    let (has, wanted) = (has.join(","), wanted.join(","));
+                    return Err(KubeError::PodCidrTaken { node: node.to_owned(), has, wanted });
+                }
             }
             let trouble = match deadline.limit(ONE_REQUEST, self.set_pod_cidr(node, &wanted)).await {
                 Ok(()) => return Ok(()),
@@ -99,8 +102,8 @@ impl Client {
         let _ = self.follow(Collection::named(CSI_NODES, node), &Deadline::after(CSI_PATIENCE), there).await;
     }
 
-    async fn set_pod_cidr(&self, node: &str, cidr: &str) -> Result<(), Trouble> {
-        let patch = Patch::Merge(json!({ "spec": { "podCIDR": cidr, "podCIDRs": [cidr] } }));
+    async fn set_pod_cidr(&self, node: &str, cidrs: &[String]) -> Result<(), Trouble> {
+        let patch = Patch::Merge(json!({ "spec": { "podCIDR": cidrs.first(), "podCIDRs": cidrs } }));
         let request = Request::new(NODES).patch(node, &PatchParams::default(), &patch);
         self.send(request.map_err(|error| Trouble::Garbled { detail: error.to_string() })?).await.map(drop)
     }
@@ -113,6 +116,12 @@ pub(crate) fn ready_condition(node: &Node) -> Option<&NodeCondition> {
 
 fn pod_cidr(node: &Node) -> Option<String> {
     node.spec.as_ref()?.pod_cidr.clone().filter(|cidr| !cidr.is_empty())
+}
+
+/// All of a node's pod addresses; servers that know one family only tell of that.
+fn pod_cidrs(node: &Node) -> Vec<String> {
+    let all = node.spec.as_ref().and_then(|spec| spec.pod_cidrs.clone()).filter(|all| !all.is_empty());
+    all.unwrap_or_else(|| pod_cidr(node).into_iter().collect())
 }
 
 fn info(node: &Node) -> NodeInfo {

@@ -171,12 +171,12 @@ async fn workloads_without_a_node_are_explained(client: &Client) {
 }
 
 async fn a_node_gets_its_pod_addresses_once(client: &Client) {
-    let (client_too, cidr) = (client.clone(), "10.244.0.0/24".parse().unwrap());
-    let assigning = tokio::spawn(async move { client_too.assign_pod_cidr("ghost", cidr, PATIENCE).await });
+    let (client_too, cidrs) = (client.clone(), ["10.244.0.0/24".parse().unwrap()]);
+    let assigning = tokio::spawn(async move { client_too.assign_pod_cidr("ghost", &cidrs, PATIENCE).await });
     client.apply(NODE, PATIENCE).await.unwrap();
     assigning.await.unwrap().unwrap();
-    client.assign_pod_cidr("ghost", cidr, PATIENCE).await.unwrap();
-    let error = client.assign_pod_cidr("ghost", "10.244.1.0/24".parse().unwrap(), PATIENCE).await.unwrap_err();
+    client.assign_pod_cidr("ghost", &cidrs, PATIENCE).await.unwrap();
+    let error = client.assign_pod_cidr("ghost", &["10.244.1.0/24".parse().unwrap()], PATIENCE).await.unwrap_err();
     assert!(matches!(error, KubeError::PodCidrTaken { .. }), "{}", chain(&error));
     let nodes = client.nodes().await.unwrap();
     assert_eq!((nodes[0].name.as_str(), nodes[0].ready), ("ghost", false));

@@ -110,7 +110,7 @@ fn candidates() -> impl Iterator<Item = Ipv4Net> {
 fn network(cluster: &ClusterName, subnet: Ipv4Net) -> NodeNetwork {
     let gateway = subnet.hosts().next().unwrap_or(subnet.network());
     // What leaves the host does so by the host's own sockets, which know the way's limits.
-    NodeNetwork { name: cluster.to_string(), subnet, gateway, mtu: None }
+    NodeNetwork { name: cluster.to_string(), subnet, gateway, ipv6: false, mtu: None }
 }
 
 fn overlap(one: Ipv4Net, other: Ipv4Net) -> bool {
@@ -122,7 +122,11 @@ mod tests {
     use super::*;
 
     fn request(cluster: &str, subnet: Option<&str>) -> NetworkRequest {
-        NetworkRequest { cluster: cluster.parse().unwrap(), subnet: subnet.map(|subnet| subnet.parse().unwrap()) }
+        NetworkRequest {
+            cluster: cluster.parse().unwrap(),
+            subnet: subnet.map(|subnet| subnet.parse().unwrap()),
+            ipv6: false,
+        }
     }
 
     #[tokio::test]

@@ -122,6 +122,7 @@ mod tests {
                 name: "dev".to_owned(),
                 subnet,
                 gateway: "192.168.105.1".parse().unwrap(),
+                ipv6: false,
                 mtu: None,
             },
             address: "192.168.105.3".parse().unwrap(),

@@ -59,7 +59,7 @@ impl Place {
     /// Makes the node with keys of its own.
     async fn make(&self) -> Ipv4Addr {
         let image = self.driver.list_images().await.unwrap().remove(0).key;
-        let request = NetworkRequest { cluster: self.cluster.clone(), subnet: None };
+        let request = NetworkRequest { cluster: self.cluster.clone(), subnet: None, ipv6: false };
         let network = self.driver.ensure_network(&request).await.unwrap();
         for key in ["id", "host"] {
             let path = self.sandbox.path().join(key);

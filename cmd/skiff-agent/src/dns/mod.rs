@@ -54,7 +54,7 @@ pub(crate) struct DnsArgs {
     #[arg(long, default_value = "cluster.local", value_parser = parse_domain)]
     domain: Name,
     /// Where to serve DNS over UDP and TCP; may be repeated. The port is 10053 unless given.
-    #[arg(long, value_name = "IP[:PORT]", default_value = "::")]
+    #[arg(long, value_name = "IP[:PORT]", default_value = "::", value_delimiter = ',')]
     listen: Vec<Listen>,
     /// Where to serve /health, /ready, /metrics and /drain. The port is 10054 unless given.
     #[arg(long, value_name = "IP[:PORT]", default_value = "::")]

@@ -17,7 +17,7 @@ use std::{
 };
 
 use futures_util::StreamExt;
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Node;
 use kube::{
     Api, Client, ResourceExt,
@@ -49,9 +49,9 @@ pub(crate) struct RoutesArgs {
     /// The name of the node that this instance serves.
     #[arg(long, env = "NODE_NAME", value_name = "NAME")]
     node: String,
-    /// The network of all pods; a node that claims addresses outside of it is passed over.
-    #[arg(long, value_name = "CIDR")]
-    pod_network: Ipv4Net,
+    /// The networks of all pods, one of a family; what a node claims outside of them is passed over.
+    #[arg(long, value_name = "CIDR", required = true, value_delimiter = ',')]
+    pod_network: Vec<IpNet>,
     /// Where to serve /health, /ready and /metrics. The port is 10060 unless given.
     #[arg(long, value_name = "IP[:PORT]", default_value = "::")]
     health_listen: Listen,
@@ -96,8 +96,8 @@ async fn follow(client: Client, kernel: Kernel, args: RoutesArgs, status: Arc<St
                 }
             }
             () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
-                let wanted = plan::wanted(known.peers.values(), &args.node, args.pod_network);
-                due = Some(Instant::now() + match kernel.bring_in_line(&wanted, args.pod_network, &status).await {
+                let wanted = plan::wanted(known.peers.values(), &args.node, &args.pod_network);
+                due = Some(Instant::now() + match kernel.bring_in_line(&wanted, &args.pod_network, &status).await {
                     Ok(()) => {
                         backoff = Backoff::default();
                         status.in_line.store(true, Ordering::Release);

@@ -1,25 +1,25 @@
 //! Which routes there have to be, and what to change to get there: pure.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{collections::BTreeMap, net::IpAddr};
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use k8s_openapi::api::core::v1::Node;
 
 /// What matters here of a node.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Peer {
     name: String,
-    address: Option<Ipv4Addr>,
-    pods: Vec<Ipv4Net>,
+    addresses: Vec<IpAddr>,
+    pods: Vec<IpNet>,
 }
 
 /// The way to a node's pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Route {
     /// The pods' addresses.
-    pub(super) pods: Ipv4Net,
+    pub(super) pods: IpNet,
     /// Their node's address.
-    pub(super) via: Ipv4Addr,
+    pub(super) via: IpAddr,
 }
 
 /// A step towards the wanted routes.
@@ -37,13 +37,19 @@ impl Peer {
         let internal = addresses.filter(|address| address.type_ == "InternalIP");
         let many = node.spec.iter().filter_map(|spec| spec.pod_cidrs.as_ref()).flatten();
         let one = node.spec.iter().filter_map(|spec| spec.pod_cidr.as_ref());
-        let mut pods: Vec<Ipv4Net> = many.chain(one).filter_map(|text| text.parse().ok()).collect();
+        let mut pods: Vec<IpNet> = many.chain(one).filter_map(|text| text.parse().ok()).collect();
+        pods.sort_unstable();
         pods.dedup();
         Self {
             name: node.metadata.name.clone().unwrap_or_default(),
-            address: internal.filter_map(|address| address.address.parse().ok()).next(),
+            addresses: internal.filter_map(|address| address.address.parse().ok()).collect(),
             pods,
         }
+    }
+
+    /// The node's address by which these pods are reached: the first of their family.
+    fn way_to(&self, pods: &IpNet) -> Option<IpAddr> {
+        self.addresses.iter().copied().find(|address| address.is_ipv4() == pods.addr().is_ipv4())
     }
 }
 
@@ -52,14 +58,14 @@ impl Peer {
 pub(super) fn wanted<'a>(
     peers: impl Iterator<Item = &'a Peer>,
     here: &str,
-    pod_network: Ipv4Net,
-) -> BTreeMap<Ipv4Net, Ipv4Addr> {
+    pod_networks: &[IpNet],
+) -> BTreeMap<IpNet, IpAddr> {
     let mut peers: Vec<&Peer> = peers.collect();
     peers.sort_by(|one, other| one.name.cmp(&other.name));
     let mut routes = BTreeMap::new();
     for peer in peers {
-        let Some(address) = peer.address else { continue };
-        for pods in peer.pods.iter().filter(|pods| pod_network.contains(*pods)) {
+        for pods in peer.pods.iter().filter(|pods| pod_networks.iter().any(|network| network.contains(*pods))) {
+            let Some(address) = peer.way_to(pods) else { continue };
             routes.entry(*pods).or_insert((peer.name.as_str(), address));
         }
     }
@@ -68,7 +74,7 @@ pub(super) fn wanted<'a>(
 }
 
 /// What to change: removals first, so that a network that moved is never led to the wrong node.
-pub(super) fn changes(wanted: &BTreeMap<Ipv4Net, Ipv4Addr>, present: &[Route]) -> Vec<Change> {
+pub(super) fn changes(wanted: &BTreeMap<IpNet, IpAddr>, present: &[Route]) -> Vec<Change> {
     let stays = |route: &Route| wanted.get(&route.pods) == Some(&route.via);
     let removals = present.iter().filter(|route| !wanted.contains_key(&route.pods)).map(|route| Change::Remove(*route));
     let missing = |route: &Route| !present.iter().any(|there| there == route);
@@ -83,20 +89,20 @@ mod tests {
 
     use super::*;
 
-    fn net(text: &str) -> Ipv4Net {
+    fn net(text: &str) -> IpNet {
         text.parse().unwrap()
     }
 
-    fn ip(last: u8) -> Ipv4Addr {
-        Ipv4Addr::new(192, 168, 49, last)
+    fn ip(last: u8) -> IpAddr {
+        [192, 168, 49, last].into()
     }
 
     fn peer(name: &str, last: u8, pods: &str) -> Peer {
-        Peer { name: name.to_owned(), address: Some(ip(last)), pods: vec![net(pods)] }
+        Peer { name: name.to_owned(), addresses: vec![ip(last)], pods: vec![net(pods)] }
     }
 
-    fn routes_of(peers: &[Peer]) -> Vec<(String, Ipv4Addr)> {
-        let wanted = wanted(peers.iter(), "a", net("10.244.0.0/16"));
+    fn routes_of(peers: &[Peer]) -> Vec<(String, IpAddr)> {
+        let wanted = wanted(peers.iter(), "a", &[net("10.244.0.0/16"), net("fd00:10:244::/56")]);
         wanted.into_iter().map(|(pods, via)| (pods.to_string(), via)).collect()
     }
 
@@ -104,7 +110,7 @@ mod tests {
     fn a_node_tells_its_address_and_its_pods() {
         let node: Node = serde_json::from_value(json!({
             "metadata": { "name": "b" },
-            "spec": { "podCIDR": "10.244.1.0/24", "podCIDRs": ["10.244.1.0/24", "fd00::/64"] },
+            "spec": { "podCIDR": "10.244.1.0/24", "podCIDRs": ["10.244.1.0/24", "fd00:10:244:1::/64"] },
             "status": { "addresses": [
                 { "type": "Hostname", "address": "b" },
                 { "type": "InternalIP", "address": "fd01::2" },
@@ -112,14 +118,22 @@ mod tests {
             ] },
         }))
         .unwrap();
-        assert_eq!(Peer::of(&node), peer("b", 3, "10.244.1.0/24"));
+        let both = Peer {
+            name: "b".to_owned(),
+            addresses: vec!["fd01::2".parse().unwrap(), ip(3)],
+            pods: vec![net("10.244.1.0/24"), net("fd00:10:244:1::/64")],
+        };
+        assert_eq!(Peer::of(&node), both);
+        let routes =
+            [("10.244.1.0/24".to_owned(), ip(3)), ("fd00:10:244:1::/64".to_owned(), "fd01::2".parse().unwrap())];
+        assert_eq!(routes_of(&[both]), routes, "each family has its own way");
         let bare: Node = serde_json::from_value(json!({ "metadata": { "name": "c" } })).unwrap();
-        assert_eq!(Peer::of(&bare), Peer { name: "c".to_owned(), address: None, pods: Vec::new() });
+        assert_eq!(Peer::of(&bare), Peer { name: "c".to_owned(), addresses: Vec::new(), pods: Vec::new() });
     }
 
     #[test]
     fn each_other_node_that_is_complete_is_routed_to() {
-        let unknown = Peer { name: "d".to_owned(), address: None, pods: vec![net("10.244.3.0/24")] };
+        let unknown = Peer { name: "d".to_owned(), addresses: Vec::new(), pods: vec![net("10.244.3.0/24")] };
         let peers = [peer("a", 2, "10.244.0.0/24"), peer("b", 3, "10.244.1.0/24"), unknown];
         assert_eq!(routes_of(&peers), [("10.244.1.0/24".to_owned(), ip(3))]);
     }

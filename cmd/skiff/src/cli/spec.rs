@@ -92,6 +92,9 @@ pub(crate) struct SpecArgs {
     /// Network of pods: bridge, none, flannel, calico, cilium, or a file or URL of manifests.
     #[arg(long, value_name = "NETWORK", help_heading = "Network")]
     cni: Option<String>,
+    /// Addresses of pods and services: ipv4, or dual for IPv4 and IPv6.
+    #[arg(long, value_name = "FAMILY", help_heading = "Network")]
+    ip_family: Option<String>,
 }
 
 impl From<SpecArgs> for SpecFile {
@@ -118,6 +121,7 @@ impl From<SpecArgs> for SpecFile {
             nodes: args.nodes,
             ha: args.ha,
             cni: args.cni,
+            ip_family: args.ip_family,
             node_labels: list(args.node_labels),
             node_taints: list(args.node_taints),
             auto_pause_interval: args.auto_pause_interval,

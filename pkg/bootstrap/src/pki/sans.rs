@@ -19,7 +19,7 @@ impl Sans {
     pub fn of_api_server(cluster: &ClusterConfig, node: &NodeConfig) -> Self {
         let mut sans = Self::default();
         sans.name(node.name.as_str());
-        sans.ip(node.address.into());
+        sans.node(node);
         let shared = Self::of_control_plane(cluster);
         shared.names.iter().for_each(|name| sans.name(name));
         shared.ips.iter().for_each(|ip| sans.ip(*ip));
@@ -67,7 +67,7 @@ impl Sans {
     pub fn of_kubelet(node: &NodeConfig) -> Self {
         let mut sans = Self::default();
         sans.name(node.name.as_str());
-        sans.ip(node.address.into());
+        sans.node(node);
         sans
     }
 
@@ -75,6 +75,14 @@ impl Sans {
     #[must_use]
     pub fn to_texts(&self) -> Vec<String> {
         self.names.iter().cloned().chain(self.ips.iter().map(IpAddr::to_string)).collect()
+    }
+
+    /// The node's own addresses.
+    fn node(&mut self, node: &NodeConfig) {
+        self.ip(node.address.into());
+        if let Some(ipv6) = node.ipv6 {
+            self.ip(ipv6.address.into());
+        }
     }
 
     fn name(&mut self, name: &str) {

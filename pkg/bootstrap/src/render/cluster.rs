@@ -14,7 +14,7 @@ use crate::{ClusterConfig, kubeadm::EtcdStart, pki::Sans};
 /// What a worker's kubelet has to know of the cluster.
 pub(super) fn for_worker(cluster: &ClusterConfig) -> Value {
     let (spec, api) = (&cluster.spec, ApiVersion::of(cluster.version()));
-    json!({
+    let mut document = json!({
         "apiVersion": api.as_str(),
         "kind": "ClusterConfiguration",
         "clusterName": spec.name.as_str(),
@@ -26,11 +26,16 @@ pub(super) fn for_worker(cluster: &ClusterConfig) -> Value {
         // would ask for all the certificates of a control plane.
         "certificatesDir": "/etc/kubernetes/authorities",
         "networking": {
-            "serviceSubnet": spec.service_cidr.to_string(),
-            "podSubnet": spec.pod_cidr.to_string(),
+            "serviceSubnet": spec.service_cidrs(),
+            "podSubnet": spec.pod_cidrs(),
             "dnsDomain": spec.dns_domain,
         },
-    })
+    });
+    if spec.ipv6.is_some() {
+        // Kubernetes 1.20 takes a pair of networks for a mistake without its gate, on workers too.
+        insert_unless_empty(&mut document, "featureGates", gates::of_kubeadm(cluster));
+    }
+    document
 }
 
 /// What control planes share. `etcd` says with whom an etcd without data begins; that is of no

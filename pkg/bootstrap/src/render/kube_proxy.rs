@@ -16,7 +16,7 @@ pub(super) fn configuration(cluster: &ClusterConfig) -> Result<Value, BootstrapE
     let mut document = json!({
         "apiVersion": "kubeproxy.config.k8s.io/v1alpha1",
         "kind": "KubeProxyConfiguration",
-        "clusterCIDR": cluster.spec.pod_cidr.to_string(),
+        "clusterCIDR": cluster.spec.pod_cidrs(),
         // A node in a container may not write these limits, and kube-proxy ends when it cannot.
         "conntrack": { "maxPerCore": 0, "tcpEstablishedTimeout": "0s", "tcpCloseWaitTimeout": "0s" },
         "mode": "iptables",

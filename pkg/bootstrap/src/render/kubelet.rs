@@ -110,7 +110,8 @@ fn fit_host(document: &mut Value, minor: u64, node: &NodeConfig) {
 pub(super) fn flags(cluster: &ClusterConfig, node: &NodeConfig) -> Flags {
     let minor = cluster.version().minor();
     let mut flags = Flags::default();
-    flags.set("node-ip", &node.address.to_string());
+    let ipv6 = node.ipv6.map(|ipv6| format!(",{}", ipv6.address)).unwrap_or_default();
+    flags.set("node-ip", &format!("{}{ipv6}", node.address));
     if minor <= 23 {
         // As long as there was a runtime built in, any other had to be asked for.
         flags.set("container-runtime", "remote");

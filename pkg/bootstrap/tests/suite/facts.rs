@@ -1,6 +1,11 @@
 //! What each minor of Kubernetes accepts, checked on the golden files without our own code.
 
-use std::{collections::BTreeSet, fs, net::Ipv4Addr, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    fs,
+    net::{Ipv4Addr, Ipv6Addr},
+    path::PathBuf,
+};
 
 use serde_json::{Value, json};
 use skiff_bootstrap::{
@@ -23,7 +28,7 @@ fn document(minor: u64, name: &str, kind: &str) -> Value {
 }
 
 /// `init`, `init-rich` …
-fn names(stem: &str) -> [String; 2] {
+fn names(stem: &str) -> [String; 3] {
     Flavour::ALL.map(|flavour| format!("{stem}{}", flavour.suffix()))
 }
 
@@ -243,6 +248,26 @@ fn one_control_plane_elects_nobody_and_runs_pods() {
         assert!(rich["nodeRegistration"].get("taints").is_none(), "kubeadm's own taints");
         let rich = document(minor, "init-rich", "ClusterConfiguration");
         assert_eq!(flag(&rich["scheduler"]["extraArgs"], "leader-elect"), None);
+    }
+}
+
+#[test]
+fn both_families_are_told_in_pairs_and_only_old_versions_need_a_gate() {
+    for minor in fixture::minors() {
+        for name in ["init-dual", "control-plane-dual", "worker-dual"] {
+            let cluster = document(minor, name, "ClusterConfiguration");
+            assert_eq!(cluster["networking"]["podSubnet"], "10.244.0.0/16,fd00:10:244::/56");
+            assert_eq!(cluster["networking"]["serviceSubnet"], "10.96.0.0/12,fd00:10:96::/112");
+            assert_eq!(cluster["featureGates"] == json!({ "IPv6DualStack": true }), minor == 20, "{name} of 1.{minor}");
+            let registration = document(minor, name, "InitConfiguration");
+            let address = flag(&registration["nodeRegistration"]["kubeletExtraArgs"], "node-ip").unwrap();
+            let (ipv4, ipv6) = address.split_once(',').unwrap();
+            assert!(ipv4.parse::<Ipv4Addr>().is_ok() && ipv6.parse::<Ipv6Addr>().is_ok(), "{address}");
+        }
+        assert_eq!(
+            document(minor, "init-dual", "KubeProxyConfiguration")["clusterCIDR"],
+            "10.244.0.0/16,fd00:10:244::/56"
+        );
     }
 }
 

@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
 use skiff_bootstrap::{
-    BootstrapToken, CgroupVersion, ClusterConfig, Endpoint, HostFacts, KubeletSettings, NodeConfig, Reserved, Role,
+    BootstrapToken, CgroupVersion, ClusterConfig, Endpoint, HostFacts, KubeletSettings, NodeConfig, NodeIpv6, Reserved,
+    Role,
 };
 use skiff_config::{ClusterSpec, SpecFile, versions};
 
@@ -12,20 +13,23 @@ pub(crate) fn minors() -> impl Iterator<Item = u64> {
     versions::IMAGE_TAGS.iter().map(|row| row.minor)
 }
 
-/// What a test renders: a cluster as people get it by default, or one with every setting used.
+/// What a test renders: a cluster as people get it by default, one with every setting used, or one
+/// that speaks both families of addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Flavour {
     Default,
     Rich,
+    Dual,
 }
 
 impl Flavour {
-    pub(crate) const ALL: [Self; 2] = [Self::Default, Self::Rich];
+    pub(crate) const ALL: [Self; 3] = [Self::Default, Self::Rich, Self::Dual];
 
     pub(crate) fn suffix(self) -> &'static str {
         match self {
             Self::Default => "",
             Self::Rich => "-rich",
+            Self::Dual => "-dual",
         }
     }
 }
@@ -61,6 +65,9 @@ pub(crate) fn spec(minor: u64, flavour: Flavour) -> ClusterSpec {
             "kubeadm.ignore-preflight-errors=Hostname",
         ]);
     }
+    if flavour == Flavour::Dual {
+        file.ip_family = Some("dual".to_owned());
+    }
     file.resolve("demo".parse().unwrap()).unwrap()
 }
 
@@ -71,7 +78,7 @@ pub(crate) fn token() -> BootstrapToken {
 pub(crate) fn cluster(minor: u64, flavour: Flavour) -> ClusterConfig {
     let spec = spec(minor, flavour);
     let host = match flavour {
-        Flavour::Default => "192.168.76.2",
+        Flavour::Default | Flavour::Dual => "192.168.76.2",
         Flavour::Rich => "control-plane.skiff.internal",
     };
     let endpoint = Endpoint { host: host.to_owned(), port: spec.apiserver.port };
@@ -93,11 +100,14 @@ pub(crate) fn node(cluster: &ClusterConfig, role: Role, flavour: Flavour) -> Nod
     let address = Ipv4Addr::new(192, 168, 76, 2 + u8::try_from(index).unwrap());
     let pod_cidr = cluster.spec.node_pod_cidr(index).unwrap();
     let cgroups = match flavour {
-        Flavour::Default => CgroupVersion::V1,
+        Flavour::Default | Flavour::Dual => CgroupVersion::V1,
         Flavour::Rich => CgroupVersion::V2,
     };
     let host = HostFacts::container(cgroups);
     let mut node = NodeConfig::new(cluster.spec.name.node(index), address, role, pod_cidr, host);
+    let pods = cluster.spec.node_pod_ipv6(index);
+    let beside = skiff_config::ipv6_address("192.168.76.0/24".parse().unwrap(), address);
+    node.ipv6 = pods.map(|pods| NodeIpv6 { address: beside, pods });
     node.kubelet.resolv_conf = Some("/run/skiff/resolv.conf".to_owned());
     node.kubelet.status_update = Some(Duration::from_secs(1));
     if flavour == Flavour::Rich {

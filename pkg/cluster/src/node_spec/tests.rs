@@ -15,6 +15,7 @@ fn capabilities() -> Capabilities {
         live_resize: true,
         disk_limit: false,
         host_folders: true,
+        ipv6: true,
         snapshots: skiff_driver::SnapshotKind::None,
         cpus: 4,
         memory: 16 * GIB,
@@ -63,6 +64,7 @@ fn plan_of(record: NodeRecord, change: impl FnOnce(&mut SpecFile)) -> NodePlan {
         name: "dev".into(),
         subnet: "192.168.49.0/24".parse().unwrap(),
         gateway: "192.168.49.1".parse().unwrap(),
+        ipv6: false,
         mtu: None,
     };
     let control_planes = &["192.168.49.2".parse().unwrap()];

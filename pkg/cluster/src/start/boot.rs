@@ -1,6 +1,7 @@
 //! From running machines to a control plane that answers, with the cluster's own parts applied.
 
 use futures_util::future::try_join_all;
+use ipnet::IpNet;
 use skiff_addons::Context;
 use skiff_bootstrap::{BootstrapError, ClusterConfig, Role, kubeadm};
 use skiff_driver::{Driver, NodeImages};
@@ -125,7 +126,9 @@ where
     /// Gives a node its pod addresses, which also has its kubelet report at once that it is ready.
     pub(super) async fn pod_cidr(&self, fleet: &Fleet, member: &Member, api: &K::Api) -> Result<(), ClusterError> {
         let node = &member.plan.config;
-        let assign = api.assign_pod_cidr(node.name.as_str(), node.pod_cidr, fleet.patience(Some(member)));
+        let mut networks = vec![IpNet::from(node.pod_cidr)];
+        networks.extend(node.ipv6.map(|ipv6| IpNet::from(ipv6.pods)));
+        let assign = api.assign_pod_cidr(node.name.as_str(), &networks, fleet.patience(Some(member)));
         self.watch.time(&super::provision::phase("api/pod-cidr", member), assign).await.map_err(api_error)
     }
 

@@ -50,22 +50,23 @@ struct Fixed {
     value: fn(&ClusterSpec) -> String,
 }
 
-const FIXED: [Fixed; 9] = [
+const FIXED: [Fixed; 10] = [
     Fixed { name: "nodes", field: |file| &mut file.nodes, value: |spec| spec.nodes.to_string() },
     Fixed { name: "ha", field: |file| &mut file.ha, value: |spec| spec.ha.to_string() },
     Fixed { name: "cni", field: |file| &mut file.cni, value: |spec| spec.cni.to_string() },
+    Fixed {
+        name: "ip-family",
+        field: |file| &mut file.ip_family,
+        value: |spec| if spec.ipv6.is_some() { "dual" } else { "ipv4" }.to_owned(),
+    },
     Fixed { name: "subnet", field: |file| &mut file.subnet, value: |spec| shown(spec.subnet.as_ref()) },
     Fixed { name: "static-ip", field: |file| &mut file.static_ip, value: |spec| shown(spec.static_ip.as_ref()) },
     Fixed {
         name: "service-cluster-ip-range",
         field: |file| &mut file.service_cluster_ip_range,
-        value: |spec| spec.service_cidr.to_string(),
+        value: ClusterSpec::service_cidrs,
     },
-    Fixed {
-        name: "pod-network-cidr",
-        field: |file| &mut file.pod_network_cidr,
-        value: |spec| spec.pod_cidr.to_string(),
-    },
+    Fixed { name: "pod-network-cidr", field: |file| &mut file.pod_network_cidr, value: ClusterSpec::pod_cidrs },
     Fixed { name: "dns-domain", field: |file| &mut file.dns_domain, value: |spec| spec.dns_domain.clone() },
     Fixed { name: "disk-size", field: |file| &mut file.disk_size, value: |spec| format_bytes(spec.disk_size) },
 ];

@@ -154,7 +154,7 @@ where
             // The subnet around a fixed address, as minikube derives it.
             wanted.spec.static_ip.and_then(|ip| ipnet::Ipv4Net::new(ip, 24).ok()).map(|net| net.trunc())
         });
-        let request = NetworkRequest { cluster: wanted.spec.name.clone(), subnet };
+        let request = NetworkRequest { cluster: wanted.spec.name.clone(), subnet, ipv6: wanted.spec.ipv6.is_some() };
         let network =
             self.watch.time("driver/network", self.host.driver.ensure_network(&request)).await.map_err(driver_error)?;
         wanted.file.status.subnet = Some(network.subnet);

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use skiff_cluster::{
     AddonSettings, Api, ConnectApi, Host, ImageSource, Protocol, ServiceApi, StartOptions, StartRequest, WaitFor,
 };
@@ -218,7 +218,7 @@ impl Api for FakeApi {
         Ok(())
     }
 
-    async fn assign_pod_cidr(&self, _: &str, _: Ipv4Net, _: Duration) -> Result<(), Infallible> {
+    async fn assign_pod_cidr(&self, _: &str, _: &[IpNet], _: Duration) -> Result<(), Infallible> {
         Ok(())
     }
 

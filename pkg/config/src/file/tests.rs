@@ -193,3 +193,55 @@ fn unknown_keys_and_foreign_files_are_refused() {
     assert!(ClusterFile::from_yaml("").is_err());
     assert!(ClusterFile::from_yaml("\0\u{1}").is_err());
 }
+
+#[test]
+fn a_cluster_speaks_both_families_only_if_asked() {
+    let spec = |change: &dyn Fn(&mut SpecFile)| {
+        let mut file = SpecFile::default();
+        change(&mut file);
+        file.resolve(ClusterName::default())
+    };
+    let plain = spec(&|_| {}).unwrap();
+    assert_eq!((plain.ipv6, plain.pod_cidrs(), plain.node_pod_ipv6(0)), (None, "10.244.0.0/16".to_owned(), None));
+    let dual = |version: &str| {
+        spec(&|file| {
+            file.ip_family = some("dual");
+            file.kubernetes_version = some(version);
+        })
+        .unwrap()
+    };
+    let both = dual("v1.20.2");
+    assert_eq!(both.pod_cidrs(), "10.244.0.0/16,fd00:10:244::/56");
+    assert_eq!(both.service_cidrs(), "10.96.0.0/12,fd00:10:96::/112");
+    assert_eq!(both.node_pod_ipv6(2).unwrap().to_string(), "fd00:10:244:2::/64");
+    assert_eq!(both.cluster_dns_ipv6().unwrap().to_string(), "fd00:10:96::a");
+    assert_eq!(both.feature_gates, [FeatureGate { name: "IPv6DualStack".to_owned(), enabled: true }]);
+    assert!(dual("v1.21.0").feature_gates.is_empty(), "from 1.21 on it is on by itself");
+}
+
+#[test]
+fn networks_of_a_family_that_is_not_spoken_are_refused() {
+    let problems = resolve(|file| file.pod_network_cidr = some("10.1.0.0/16,fd00::/56")).unwrap_err();
+    assert_eq!(problems, ["--pod-network-cidr: fd00::/56 is of IPv6, which a cluster speaks with --ip-family dual"]);
+    for (family, pods, told) in [
+        ("ipv6", None, "--ip-family: `ipv6` alone"),
+        ("both", None, "--ip-family: `both` is not"),
+        ("dual", Some("10.1.0.0/16,10.2.0.0/16"), "--pod-network-cidr: `10.1.0.0/16,10.2.0.0/16` is not"),
+        ("dual", Some("fd00::/56"), "--pod-network-cidr: `fd00::/56` is not"),
+        ("dual", Some("10.1.0.0/16,fd00::1/56"), "--pod-network-cidr: `fd00::1/56` has bits"),
+        ("dual", Some("10.1.0.0/16,fd00::/72"), "--pod-network-cidr: fd00::/72 has a prefix"),
+        ("dual", Some("10.1.0.0/16,fd00:10:96::/56"), "--pod-network-cidr: fd00:10:96::/56 overlaps"),
+    ] {
+        let problems = resolve(|file| {
+            file.ip_family = some(family);
+            file.pod_network_cidr = pods.map(str::to_owned);
+        });
+        let problems = problems.unwrap_err();
+        assert!(problems[0].starts_with(told), "{problems:?}");
+    }
+    let few = resolve(|file| {
+        (file.ip_family, file.nodes) = (some("dual"), some("3"));
+        file.pod_network_cidr = some("fd00:1::/63,10.1.0.0/16");
+    });
+    assert!(few.unwrap_err()[0].contains("too small for 3 nodes"));
+}

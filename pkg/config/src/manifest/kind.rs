@@ -231,9 +231,6 @@ fn published(port: &PortMapping, reading: &mut Reading<'_>) -> Option<String> {
 }
 
 fn networking(from: &Networking, spec: &mut SpecFile, reading: &mut Reading<'_>) {
-    if let Some(family) = from.ip_family.as_deref().filter(|family| *family != "ipv4") {
-        reading.refuse("ipFamily", &format!("`{family}`: skiff's clusters speak IPv4"));
-    }
     reading.refuse_if(from.dns_search.is_some(), "dnsSearch", "nodes search where the host does");
     if from.api_server_port.is_some_and(|port| port > 0) {
         reading.notes.push("apiServerPort is left out: skiff chooses a port of the host, and keeps it".to_owned());
@@ -243,6 +240,7 @@ fn networking(from: &Networking, spec: &mut SpecFile, reading: &mut Reading<'_>)
         Some("none") => reading.refuse("kubeProxyMode", "`none`: skiff's clusters have kube-proxy"),
         Some(mode) => spec.extra_config.get_or_insert_default().push(format!("kube-proxy.mode={mode}")),
     }
+    spec.ip_family = from.ip_family.clone().filter(|family| !family.is_empty());
     spec.cni = from.disable_default_cni.then(|| "none".to_owned());
     spec.listen_address.clone_from(&from.api_server_address);
     spec.pod_network_cidr.clone_from(&from.pod_subnet);

@@ -129,6 +129,7 @@ struct OwnSpec {
     nodes: Option<Text>,
     ha: Option<Text>,
     cni: Option<Text>,
+    ip_family: Option<Text>,
     node_labels: Option<Vec<Text>>,
     node_taints: Option<Vec<Text>>,
     cert_expiration: Option<Text>,

@@ -135,16 +135,30 @@ fn three_control_planes_are_a_cluster_that_survives_one() {
 }
 
 #[test]
+fn kinds_families_of_addresses_are_understood() {
+    let networks =
+        "  podSubnet: \"10.245.0.0/16,fd00:10:245::/56\"\n  serviceSubnet: \"10.96.0.0/16,fd00:10:97::/112\"\n";
+    let spec =
+        read(&format!("{KIND}networking:\n  ipFamily: dual\n{networks}")).spec.resolve(crate::ClusterName::default());
+    let spec = spec.unwrap();
+    assert_eq!(spec.pod_cidrs(), "10.245.0.0/16,fd00:10:245::/56");
+    assert_eq!(spec.service_cidrs(), "10.96.0.0/16,fd00:10:97::/112");
+    assert_eq!(read(&format!("{KIND}networking:\n  ipFamily: ipv4\n")).spec.ip_family.as_deref(), Some("ipv4"));
+    let told = faults(&format!("{KIND}networking:\n  ipFamily: ipv6\n"));
+    assert!(told[0].0 == 4 && told[0].1.contains("`dual`"), "{told:?}");
+}
+
+#[test]
 fn what_skiff_does_not_have_is_refused_with_the_reason() {
     let told = faults(&format!(
         "{KIND}kubeadmConfigPatches:\n- x\nnodes:\n- role: control-plane\n  extraMounts:\n  - hostPath: /a\n    containerPath: /b\n    propagation: HostToContainer\n\
-         - role: control-plane\nnetworking:\n  ipFamily: dual\ncontainerdConfigPatches: [x]\n"
+         - role: control-plane\nnetworking:\n  ipFamily: dual\n  dnsSearch: [a]\ncontainerdConfigPatches: [x]\n"
     ));
     let keys: Vec<&str> = told.iter().map(|(_, message)| message.split(':').next().unwrap()).collect();
     assert_eq!(
         keys,
-        ["kubeadmConfigPatches", "nodes", "propagation", "ipFamily", "containerdConfigPatches"],
+        ["kubeadmConfigPatches", "nodes", "propagation", "dnsSearch", "containerdConfigPatches"],
         "{told:?}"
     );
-    assert_eq!(told.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [3, 5, 10, 13, 14]);
+    assert_eq!(told.iter().map(|(line, _)| *line).collect::<Vec<_>>(), [3, 5, 10, 14, 15]);
 }

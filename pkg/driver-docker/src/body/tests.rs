@@ -20,6 +20,7 @@ fn spec() -> NodeSpec {
             name: "dev".to_owned(),
             subnet: "192.168.49.0/24".parse().unwrap(),
             gateway: "192.168.49.1".parse().unwrap(),
+            ipv6: false,
             mtu: None,
         },
         address: "192.168.49.3".parse().unwrap(),

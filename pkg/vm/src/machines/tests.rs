@@ -8,7 +8,11 @@ fn machines(folder: &Path) -> Machines {
 
 async fn spec(machines: &Machines, cluster: &str) -> NodeSpec {
     let cluster: ClusterName = cluster.parse().unwrap();
-    let network = machines.networks.ensure(&NetworkRequest { cluster: cluster.clone(), subnet: None }).await.unwrap();
+    let network = machines
+        .networks
+        .ensure(&NetworkRequest { cluster: cluster.clone(), subnet: None, ipv6: false })
+        .await
+        .unwrap();
     NodeSpec {
         name: cluster.node(0),
         role: NodeRole::ControlPlane,

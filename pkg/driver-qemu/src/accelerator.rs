@@ -12,7 +12,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use skiff_report::Reporter;
-use skiff_runner::{Command, LocalRunner, Runner};
+use skiff_runner::{Command, LocalRunner, RunError, Runner};
 use skiff_vm::Lock;
 
 use crate::arguments::{self, Arch};
@@ -47,6 +47,14 @@ impl Accelerator {
         }
     }
 
+    fn name(self) -> &'static str {
+        match self {
+            Self::Kvm => "KVM",
+            Self::Hvf => "HVF",
+            Self::Tcg => "TCG",
+        }
+    }
+
     /// What the host's system might have.
     fn of_system() -> Option<Self> {
         match std::env::consts::OS {
@@ -57,26 +65,15 @@ impl Accelerator {
     }
 }
 
-/// Whether machines are emulated on this host, as far as that is known without starting one: a verdict
-/// of this life of the host, else whether there is a device at all.
-pub(crate) fn emulates(file: &Path) -> bool {
-    let verdict = fs::read(file).ok().and_then(|text| serde_json::from_slice::<Verdict>(&text).ok());
-    if let Some(verdict) = verdict.filter(|verdict| verdict.boot == boot()) {
-        return verdict.accelerator == Accelerator::Tcg;
-    }
-    match Accelerator::of_system() {
-        Some(Accelerator::Kvm) => openable(Path::new(KVM)).is_err(),
-        Some(_) => false,
-        None => true,
-    }
-}
-
 /// What was found out, and under which circumstances.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Verdict {
     boot: String,
     qemu: String,
     accelerator: Accelerator,
+    /// Why it is not the processor.
+    #[serde(default)]
+    why: Option<String>,
 }
 
 /// All that a probe needs.
@@ -88,76 +85,130 @@ pub(crate) struct Probe<'a> {
     pub(crate) initrd: PathBuf,
     /// Where the verdict is kept.
     pub(crate) file: PathBuf,
+    /// What the host might have.
+    pub(crate) host: HostHelp,
+}
+
+/// What a host might run machines with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct HostHelp {
+    /// Nothing but QEMU itself if absent.
+    accelerator: Option<Accelerator>,
+    /// The device behind it, if there is one.
+    device: Option<PathBuf>,
+}
+
+impl HostHelp {
+    /// What this host might have.
+    pub(crate) fn of_this_host() -> Self {
+        let accelerator = Accelerator::of_system();
+        Self { accelerator, device: (accelerator == Some(Accelerator::Kvm)).then(|| KVM.into()) }
+    }
+
+    /// What there is to try, or why nothing need be tried.
+    fn candidate(&self) -> Result<Accelerator, String> {
+        let candidate = self.accelerator.ok_or_else(|| "this system runs no machines for QEMU".to_owned())?;
+        self.device.as_deref().map_or(Ok(()), openable)?;
+        Ok(candidate)
+    }
 }
 
 impl Probe<'_> {
     /// The best accelerator that works here. Tells when it is not the processor.
     pub(crate) async fn choose(&self, reporter: &dyn Reporter) -> Accelerator {
-        let Some(candidate) = Accelerator::of_system() else { return Accelerator::Tcg };
-        if candidate == Accelerator::Kvm
-            && let Err(error) = openable(Path::new(KVM))
-        {
-            reporter.warn(&format!("{error}: {}", slow()));
-            return Accelerator::Tcg;
+        let (accelerator, fresh) = match self.host.candidate() {
+            Err(why) => (Err(why), true),
+            Ok(candidate) => match self.known() {
+                Some(verdict) => (verdict, false),
+                None => self.find_out(candidate).await,
+            },
+        };
+        accelerator.unwrap_or_else(|why| {
+            if fresh {
+                reporter.warn(&format!("{why}: {SLOW}"));
+            }
+            Accelerator::Tcg
+        })
+    }
+
+    /// Why machines are emulated here, if they are. Tries what is not known yet, if what a tiny machine boots is
+    /// there.
+    pub(crate) async fn emulation(&self) -> Option<String> {
+        let candidate = match self.host.candidate() {
+            Ok(candidate) => candidate,
+            Err(why) => return Some(why),
+        };
+        match self.known() {
+            Some(verdict) => verdict.err(),
+            None if self.kernel.is_file() && self.initrd.is_file() => self.find_out(candidate).await.0.err(),
+            None => None,
         }
-        if let Some(known) = self.known() {
-            return known;
-        }
+    }
+
+    /// What is found out by trying, and whether it was found out now.
+    async fn find_out(&self, candidate: Accelerator) -> (Result<Accelerator, String>, bool) {
         // Nodes are made at the same time: one tries, and tells for all. Without the lock each tries.
         let _lock = Lock::take(&self.file.with_extension("lock")).await;
         if let Some(known) = self.known() {
-            return known;
+            return (known, false);
         }
-        let accelerator = if self.works(candidate).await {
-            candidate
-        } else {
-            let name = candidate.argument().to_uppercase();
-            let seconds = PATIENCE.as_secs();
-            reporter.warn(&format!(
-                "{name} does not work on this host (a tiny machine did not start within {seconds} s): {}",
-                slow()
-            ));
-            Accelerator::Tcg
-        };
-        let verdict = Verdict { boot: boot(), qemu: self.version.clone(), accelerator };
+        let tried = self.works(candidate).await.map(|()| candidate);
+        let tried = tried.map_err(|why| format!("{} does not work on this host ({why})", candidate.name()));
+        let (boot, qemu, why) = (boot(), self.version.clone(), tried.as_ref().err().cloned());
+        let verdict = Verdict { boot, qemu, accelerator: *tried.as_ref().unwrap_or(&Accelerator::Tcg), why };
         // Without the file the next start asks again.
         let _ = serde_json::to_vec(&verdict).map_err(io::Error::from).and_then(|text| fs::write(&self.file, text));
-        accelerator
+        (tried, true)
     }
 
-    fn known(&self) -> Option<Accelerator> {
+    /// What was found out in this life of the host with this QEMU.
+    fn known(&self) -> Option<Result<Accelerator, String>> {
         let verdict: Verdict = serde_json::from_slice(&fs::read(&self.file).ok()?).ok()?;
-        (verdict.boot == boot() && verdict.qemu == self.version).then_some(verdict.accelerator)
+        if verdict.boot != boot() || verdict.qemu != self.version {
+            return None;
+        }
+        Some(match verdict.accelerator {
+            Accelerator::Tcg => Err(verdict.why.unwrap_or_else(|| "no accelerator works on this host".to_owned())),
+            works => Ok(works),
+        })
     }
 
-    async fn works(&self, accelerator: Accelerator) -> bool {
+    /// Starts a tiny machine; an error says what came of it.
+    async fn works(&self, accelerator: Accelerator) -> Result<(), String> {
         let arguments = arguments::probe(self.arch, accelerator, &self.kernel, &self.initrd);
         let argv = [self.program.to_owned()].into_iter().chain(arguments);
         match LocalRunner.output(Command::new(argv).timeout(PATIENCE)).await {
-            Ok(output) => output.stdout_text().contains(DONE),
-            Err(error) => {
-                tracing::info!(%error, "probe of {accelerator:?}");
-                false
+            Ok(output) if output.stdout_text().contains(DONE) => Ok(()),
+            Ok(output) => {
+                let told = output.stderr_text();
+                let last = told.lines().rev().map(str::trim).find(|line| !line.is_empty());
+                Err(last.map_or_else(|| "a tiny machine ended too early".to_owned(), str::to_owned))
             }
+            Err(RunError::Timeout { .. }) => {
+                Err(format!("a tiny machine did not start within {} s", PATIENCE.as_secs()))
+            }
+            Err(error) => Err(error.to_string()),
         }
     }
 }
 
-fn slow() -> &'static str {
-    "machines are emulated, which is about ten times slower"
-}
+/// What there is to say when machines are emulated.
+const SLOW: &str = "machines are emulated, which is about ten times slower";
 
 /// Whether this user may use the device; if not, why in words.
 fn openable(path: &Path) -> Result<(), String> {
-    match File::options().read(true).write(true).open(path) {
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(format!("this host has no {} (is virtualization on in its firmware?)", path.display()))
+    File::options().read(true).write(true).open(path).map(drop).map_err(|error| refused(path, &error))
+}
+
+/// What keeps this user from the device, with the way out.
+fn refused(path: &Path, error: &io::Error) -> String {
+    let path = path.display();
+    match error.kind() {
+        io::ErrorKind::NotFound => format!("this host has no {path} (is virtualization on in its firmware?)"),
+        io::ErrorKind::PermissionDenied => {
+            format!("this user may not use {path} (`sudo usermod -aG kvm $USER`, then log in again)")
         }
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            Err(format!("this user may not use {} (`sudo usermod -aG kvm $USER`, then log in again)", path.display()))
-        }
-        Err(error) => Err(format!("{} cannot be used ({error})", path.display())),
+        _ => format!("{path} cannot be used ({error})"),
     }
 }
 
@@ -167,73 +218,5 @@ fn boot() -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use skiff_report::Recorder;
-
-    use super::*;
-
-    /// A program that stands for QEMU and counts its runs.
-    fn stand_in(dir: &Path, script: &str) -> String {
-        let path = dir.join("qemu");
-        fs::write(&path, format!("#!/bin/sh\necho run >>{}/runs\n{script}\n", dir.display())).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        path.display().to_string()
-    }
-
-    fn probe<'a>(dir: &Path, program: &'a str) -> Probe<'a> {
-        let (kernel, initrd, file) = (dir.join("k"), dir.join("i"), dir.join("verdict.json"));
-        Probe { program, version: "7.2.0".to_owned(), arch: Arch::X86, kernel, initrd, file }
-    }
-
-    fn runs(dir: &Path) -> usize {
-        fs::read_to_string(dir.join("runs")).unwrap_or_default().lines().count()
-    }
-
-    #[tokio::test]
-    async fn what_starts_the_tiny_machine_works_and_what_only_ends_does_not() {
-        for (script, works) in [("echo skiff: probe done", true), ("echo booting", false), ("exit 1", false)] {
-            let dir = tempfile::tempdir().unwrap();
-            let program = stand_in(dir.path(), script);
-            assert_eq!(probe(dir.path(), &program).works(Accelerator::Kvm).await, works, "{script}");
-        }
-    }
-
-    #[tokio::test]
-    async fn a_verdict_holds_for_one_boot_and_one_version() {
-        let dir = tempfile::tempdir().unwrap();
-        let program = stand_in(dir.path(), "echo skiff: probe done");
-        let verdict = Verdict { boot: boot(), qemu: "7.2.0".to_owned(), accelerator: Accelerator::Tcg };
-        fs::write(dir.path().join("verdict.json"), serde_json::to_vec(&verdict).unwrap()).unwrap();
-        assert_eq!(probe(dir.path(), &program).known(), Some(Accelerator::Tcg));
-        let newer = Probe { version: "8.0.0".to_owned(), ..probe(dir.path(), &program) };
-        assert_eq!(newer.known(), None);
-        let rebooted = Verdict { boot: "other".to_owned(), ..verdict };
-        fs::write(dir.path().join("verdict.json"), serde_json::to_vec(&rebooted).unwrap()).unwrap();
-        assert_eq!(probe(dir.path(), &program).known(), None);
-        let reporter = Recorder::default();
-        let first = probe(dir.path(), &program).choose(&reporter).await;
-        let asked = runs(dir.path());
-        assert_eq!(probe(dir.path(), &program).choose(&reporter).await, first);
-        assert_eq!(runs(dir.path()), asked, "the second time the verdict is known");
-    }
-
-    #[test]
-    fn what_a_machine_has_shown_counts_more_than_a_device_that_is_there() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = dir.path().join("verdict.json");
-        let mut verdict = Verdict { boot: boot(), qemu: "7.2.0".to_owned(), accelerator: Accelerator::Tcg };
-        for (accelerator, expected) in [(Accelerator::Tcg, true), (Accelerator::Kvm, false)] {
-            verdict.accelerator = accelerator;
-            fs::write(&file, serde_json::to_vec(&verdict).unwrap()).unwrap();
-            assert_eq!(emulates(&file), expected);
-        }
-    }
-
-    #[test]
-    fn a_device_that_cannot_be_used_is_told_with_the_way_out() {
-        let error = openable(Path::new("/nonexistent/kvm")).unwrap_err();
-        assert!(error.contains("firmware"), "{error}");
-    }
-}
+#[path = "accelerator/tests.rs"]
+mod tests;

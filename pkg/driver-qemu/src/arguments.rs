@@ -183,6 +183,9 @@ impl Start {
         let Segment { group, port } = self.segment;
         add("netdev", format!("socket,id=lan,mcast={group}:{port},localaddr=127.0.0.1"));
         add("device", format!("virtio-net-pci,netdev=lan,mac={},romfile=", self.hardware_address(0x01)));
+        if button_is_key(self.arch, self.firmware.is_some()) {
+            add("device", "virtio-keyboard-pci".to_owned());
+        }
         add("object", "rng-random,id=rng,filename=/dev/urandom".to_owned());
         add("device", "virtio-rng-pci,rng=rng".to_owned());
         for (n, path) in self.folders.iter().enumerate() {
@@ -231,6 +234,12 @@ impl Start {
         let [_, b, c, d] = self.address.octets();
         format!("52:54:{interface:02x}:{b:02x}:{c:02x}:{d:02x}")
     }
+}
+
+/// True for a machine whose power button is a key. Without a firmware an ARM64 machine has no ACPI: its button
+/// is a line of a GPIO, for which Debian's cloud kernel has no driver; for keyboards it has one.
+pub(crate) fn button_is_key(arch: Arch, firmware: bool) -> bool {
+    arch == Arch::Arm && !firmware
 }
 
 /// What QEMU is started with to see whether an accelerator works.

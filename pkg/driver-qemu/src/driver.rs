@@ -15,7 +15,7 @@ use skiff_report::{Reporter, Silent};
 use skiff_vm::{DiskTool, Machines, VmError};
 
 use crate::{
-    Error, QemuOptions, accelerator,
+    Error, QemuOptions,
     arguments::{self, Arch},
     folders,
     life::FIRMWARE,
@@ -39,10 +39,12 @@ impl QemuDriver {
         Self { options, machines }
     }
 
-    /// True if machines are emulated here, as far as that is known without starting one.
-    #[must_use]
-    pub fn emulates(&self) -> bool {
-        accelerator::emulates(&self.verdict_file())
+    /// Why machines are emulated here, if they are. What is not known yet is tried by a tiny machine, if what
+    /// machines boot with is there; it takes seconds, once in the life of the host.
+    pub async fn emulation(&self) -> Option<String> {
+        let (program, kit) = (self.program().ok()?, &self.options.kit);
+        let version = version::of(&program).await.ok()?.to_string();
+        self.probe(&program, version, kit.kernel(), kit.initrd()).ok()?.emulation().await
     }
 
     /// QEMU's program.
@@ -82,6 +84,7 @@ impl Driver for QemuDriver {
 
     async fn check(&self) -> Result<Capabilities, Error> {
         version::of(&self.program()?).await?;
+        self.machines.require_tool().await?;
         if let Some(path) = self.options.firmware.as_ref().filter(|path| !path.is_file()) {
             return Err(Error::FirmwareMissing { path: path.clone() });
         }

@@ -18,8 +18,8 @@ use skiff_vm::{Machine, VmError, end, wait_gone};
 
 use crate::{
     Accelerator, Error, QemuDriver,
-    accelerator::Probe,
-    arguments::{Disk, Segment, Start},
+    accelerator::{HostHelp, Probe},
+    arguments::{Arch, Disk, Segment, Start, button_is_key},
     folders,
     qmp::Monitor,
     version,
@@ -214,13 +214,16 @@ impl QemuDriver {
         kernel: PathBuf,
         initrd: PathBuf,
     ) -> Result<Probe<'a>, Error> {
-        let file = self.verdict_file();
-        Ok(Probe { program, version, arch: crate::arguments::Arch::host()?, kernel, initrd, file })
-    }
-
-    /// Where it is kept which accelerator works.
-    pub(crate) fn verdict_file(&self) -> PathBuf {
-        self.machines.folder().join("accelerator.json")
+        let (arch, host) = (Arch::host()?, HostHelp::of_this_host());
+        Ok(Probe {
+            program,
+            version,
+            arch,
+            kernel,
+            initrd,
+            file: self.machines.folder().join("accelerator.json"),
+            host,
+        })
     }
 
     pub(crate) fn start_of(
@@ -236,7 +239,7 @@ impl QemuDriver {
         disks.extend(machine.extra_disks().into_iter().enumerate().map(|(n, path)| layer(&format!("extra{n}"), path)));
         let host = self.host()?;
         Ok(Start {
-            arch: crate::arguments::Arch::host()?,
+            arch: Arch::host()?,
             accelerator,
             name: record.name()?.to_string(),
             processors: record.processors(host.0),
@@ -315,6 +318,8 @@ impl QemuDriver {
     /// Presses the power button until the machine is off, or for as long as that may take.
     async fn shut_down(&self, machine: &Machine, node: &NodeName, process: &Process) {
         let Ok(mut monitor) = Monitor::connect(&monitors(machine)[0], node).await else { return };
+        let firmware = machine.record.driver.contains_key(FIRMWARE);
+        let is_key = Arch::host().is_ok_and(|arch| button_is_key(arch, firmware));
         let end = Instant::now() + GRACE;
         while Instant::now() < end {
             // A halted machine hears nothing. One whose disk fails is halted again, and is not waited for.
@@ -323,7 +328,7 @@ impl QemuDriver {
                 Ok("running") => {}
                 _ => return,
             }
-            if monitor.ask("system_powerdown", json!({})).await.is_err() || wait_gone(process, PRESS).await {
+            if press(&mut monitor, is_key).await.is_err() || wait_gone(process, PRESS).await {
                 return;
             }
         }
@@ -339,6 +344,15 @@ impl QemuDriver {
         }
         Ok(())
     }
+}
+
+/// Presses the power button, be it a key or not.
+async fn press(monitor: &mut Monitor, is_key: bool) -> Result<(), Error> {
+    let pressed = match is_key {
+        true => monitor.ask("send-key", json!({ "keys": [{ "type": "qcode", "data": "power" }] })).await,
+        false => monitor.ask("system_powerdown", json!({})).await,
+    };
+    pressed.map(drop)
 }
 
 /// Why QEMU has halted a machine, if its disk is the reason.

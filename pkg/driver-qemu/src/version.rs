@@ -37,6 +37,10 @@ fn parse(text: &str) -> Option<Version> {
 
 #[cfg(test)]
 mod tests {
+    use std::{fs, os::unix::fs::PermissionsExt};
+
+    use skiff_report::Diagnose;
+
     use super::*;
 
     #[test]
@@ -46,6 +50,17 @@ mod tests {
         assert_eq!(read("10.1.0-rc2 (v10)").as_deref(), Some("10.1.0"));
         assert_eq!(read("6.2 (x)").as_deref(), Some("6.2.0"));
         assert_eq!(parse("GNU bash"), None);
+    }
+
+    #[tokio::test]
+    async fn one_that_is_too_old_is_told_with_both_versions() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("qemu");
+        fs::write(&program, "#!/bin/sh\necho 'QEMU emulator version 5.2.0 (Debian 1:5.2+dfsg-11)'\n").unwrap();
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+        let error = of(&program.display().to_string()).await.unwrap_err();
+        assert_eq!(error.to_string(), "QEMU is 5.2.0, machines need 6.0.0 or newer");
+        assert_eq!(error.reason().id, "PROVIDER_QEMU_OBSOLETE");
     }
 
     #[tokio::test]

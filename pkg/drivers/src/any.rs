@@ -93,10 +93,13 @@ impl AnyDriver {
         self.kind() != DriverKind::Docker
     }
 
-    /// True if machines are emulated here, as far as that is known without starting one.
-    #[must_use]
-    pub fn emulates(&self) -> bool {
-        matches!(self, Self::Qemu(driver) if driver.emulates())
+    /// Why machines are emulated here, if they are; finding that out may take seconds, once in the life of the
+    /// host.
+    pub async fn emulation(&self) -> Option<String> {
+        match self {
+            Self::Qemu(driver) => driver.emulation().await,
+            Self::Docker(_) | Self::Hyperkit(_) => None,
+        }
     }
 }
 

@@ -23,8 +23,8 @@ pub async fn choose(name: &str, providers: &Providers) -> Result<Choice, SelectE
     let mut passed_over = Vec::new();
     for kind in wanted {
         match examine(kind, providers).await {
-            (Finding { verdict: Verdict::Usable(capabilities), emulates, .. }, Some(driver)) => {
-                passed_over.push(Finding { kind, verdict: Verdict::Usable(capabilities), emulates });
+            (Finding { verdict: Verdict::Usable(capabilities), emulation, .. }, Some(driver)) => {
+                passed_over.push(Finding { kind, verdict: Verdict::Usable(capabilities), emulation });
                 if taken(&passed_over).is_none() {
                     break;
                 }

@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     fn finding(kind: DriverKind, error: DockerError) -> Finding {
-        Finding { kind, verdict: Verdict::Unusable(error.into()), emulates: false }
+        Finding { kind, verdict: Verdict::Unusable(error.into()), emulation: None }
     }
 
     fn not_installed(kind: DriverKind) -> Finding {

@@ -18,8 +18,8 @@ pub struct Finding {
     pub kind: DriverKind,
     /// What about it.
     pub verdict: Verdict,
-    /// Its machines are emulated here, as far as that is known: they work, and slowly.
-    pub emulates: bool,
+    /// Why its machines are emulated here, if they are: they work, and slowly.
+    pub emulation: Option<String>,
 }
 
 impl Finding {
@@ -40,7 +40,7 @@ fn installed(error: &DriverError) -> bool {
 pub(crate) fn taken(findings: &[Finding]) -> Option<usize> {
     let first = findings.iter().position(|finding| matches!(finding.verdict, Verdict::Usable(_)))?;
     let better = findings[..first].iter().any(Finding::ails);
-    (!findings[first].emulates || !better).then_some(first)
+    (findings[first].emulation.is_none() || !better).then_some(first)
 }
 
 /// Why a driver may be chosen or not.
@@ -58,7 +58,11 @@ impl fmt::Display for Finding {
         match &self.verdict {
             Verdict::Usable(can) => {
                 let memory = can.memory >> 20;
-                write!(f, "{}: works, with {} processors and {memory} MiB of memory", self.kind, can.cpus)
+                write!(f, "{}: works, with {} processors and {memory} MiB of memory", self.kind, can.cpus)?;
+                match &self.emulation {
+                    Some(why) => write!(f, "; machines are emulated, about ten times slower: {why}"),
+                    None => Ok(()),
+                }
             }
             Verdict::Unusable(error) => write!(f, "{}: {}", self.kind, chain(error)),
         }
@@ -144,15 +148,15 @@ pub(crate) async fn examine(kind: DriverKind, providers: &Providers) -> (Finding
     let checking = async {
         let driver = providers.connect(kind).await?;
         let capabilities = driver.check().await?;
-        Ok((driver, capabilities))
+        let emulation = driver.emulation().await;
+        Ok((driver, capabilities, emulation))
     };
     let late = || Err(DriverError::Late { kind, seconds: DEADLINE.as_secs() });
     match tokio::time::timeout(DEADLINE, checking).await.unwrap_or_else(|_| late()) {
-        Ok((driver, capabilities)) => {
-            let emulates = driver.emulates();
-            (Finding { kind, verdict: Verdict::Usable(capabilities), emulates }, Some(driver))
+        Ok((driver, capabilities, emulation)) => {
+            (Finding { kind, verdict: Verdict::Usable(capabilities), emulation }, Some(driver))
         }
-        Err(error) => (Finding { kind, verdict: Verdict::Unusable(error), emulates: false }, None),
+        Err(error) => (Finding { kind, verdict: Verdict::Unusable(error), emulation: None }, None),
     }
 }
 
@@ -179,7 +183,7 @@ mod tests {
     fn found(kind: DriverKind, works: bool) -> Finding {
         let verdict =
             if works { Verdict::Usable(capabilities()) } else { Verdict::Unusable(DockerError::Rootless.into()) };
-        Finding { kind, verdict, emulates: false }
+        Finding { kind, verdict, emulation: None }
     }
 
     fn works(docker: bool, qemu: bool) -> Survey {
@@ -191,6 +195,8 @@ mod tests {
     fn a_finding_is_one_line() {
         let text = found(DriverKind::Docker, true).to_string();
         assert_eq!(text, "docker: works, with 2 processors and 24576 MiB of memory");
+        let slow = Finding { emulation: Some("no /dev/kvm".to_owned()), ..found(DriverKind::Qemu, true) };
+        assert!(slow.to_string().ends_with("; machines are emulated, about ten times slower: no /dev/kvm"), "{slow}");
     }
 
     #[test]
@@ -211,7 +217,7 @@ mod tests {
     fn auto_does_not_emulate_where_docker_is_only_down() {
         let emulated = |docker| {
             let mut survey = works(docker, true);
-            survey.findings[1].emulates = true;
+            survey.findings[1].emulation = Some("there is no /dev/kvm".to_owned());
             survey
         };
         assert_eq!(emulated(true).auto(), Some(DriverKind::Docker));

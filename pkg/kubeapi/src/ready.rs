@@ -1,11 +1,13 @@
 //! Whether the API server is ready.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::{Cause, Client, KubeError, Trouble, deadline::Deadline, progress::Progress};
 
 /// Asking is cheap while nothing listens, and every millisecond here is one of the whole start.
 const STEP: Duration = Duration::from_millis(25);
+/// A server that is slow to answer has other work to do: it is left alone for as long, but no longer than this.
+const LONGEST_REST: Duration = Duration::from_millis(300);
 /// A server that takes longer over one answer is asked anew.
 const ONE_ANSWER: Duration = Duration::from_secs(3);
 /// The verbose form costs nothing more and names the checks that fail.
@@ -32,6 +34,7 @@ impl Client {
     pub async fn wait_ready(&self, patience: Duration) -> Result<(), KubeError> {
         let (deadline, mut progress) = (Deadline::after(patience), Progress::default());
         loop {
+            let asked = Instant::now();
             let trouble = match deadline.limit(ONE_ANSWER, self.get_text(READYZ)).await {
                 Ok(_) => return Ok(()),
                 Err(trouble @ Trouble::Untrusted { .. }) => return Err(self.unavailable(trouble)),
@@ -49,7 +52,7 @@ impl Client {
                 let what = format!("readiness of the API server at {}", self.server());
                 return Err(KubeError::not_in_time(what, deadline.patience(), Some(cause)));
             }
-            deadline.rest(STEP).await;
+            deadline.rest(rest(asked.elapsed())).await;
         }
     }
 
@@ -58,9 +61,10 @@ impl Client {
     pub async fn wait_serving(&self, patience: Duration) -> bool {
         let deadline = Deadline::after(patience);
         while deadline.left() > STEP {
+            let asked = Instant::now();
             match deadline.limit(ONE_ANSWER, self.get_text(READYZ)).await {
                 Ok(_) | Err(Trouble::Answer { .. }) => return true,
-                Err(_) => deadline.rest(STEP).await,
+                Err(_) => deadline.rest(rest(asked.elapsed())).await,
             }
         }
         false
@@ -79,6 +83,11 @@ impl Client {
         let version = Deadline::after(ONE_ANSWER).limit(ONE_ANSWER, self.get::<Version>("/version")).await;
         version.map(|version| version.git_version).map_err(|trouble| self.unavailable(trouble))
     }
+}
+
+/// How long to rest after an answer, or none, that took so long.
+fn rest(answer: Duration) -> Duration {
+    answer.clamp(STEP, LONGEST_REST)
 }
 
 /// The checks that fail, if the answer is a list of checks.
@@ -101,6 +110,12 @@ mod tests {
         let message = "[+]ping ok\n[-]etcd failed: reason withheld\n[-]poststarthook/rbac/bootstrap-roles failed: x\n";
         let trouble = Trouble::Answer { code: 500, reason: String::new(), message: message.to_owned() };
         assert_eq!(failing_checks(&trouble).unwrap(), ["etcd", "poststarthook/rbac/bootstrap-roles"]);
+    }
+
+    #[test]
+    fn a_server_that_answers_slowly_is_asked_less_often() {
+        let millis = Duration::from_millis;
+        assert_eq!([1, 50, 3000].map(|answer| rest(millis(answer))), [25, 50, 300].map(millis));
     }
 
     #[test]

@@ -81,6 +81,14 @@ impl DiskTool {
         Self { format: DiskFormat::Qcow2, qemu_img: qemu_img.into() }
     }
 
+    /// Makes sure that the tool is there.
+    pub(crate) async fn require(&self) -> Result<(), VmError> {
+        match self.format {
+            DiskFormat::Raw => Ok(()),
+            DiskFormat::Qcow2 => self.run("asking qemu-img for its version", &["--version"]).await.map(drop),
+        }
+    }
+
     /// Makes a node's root from the raw disk of an image.
     pub(crate) async fn make_root(&self, base: &Path, path: &Path) -> Result<(), VmError> {
         match self.format {
@@ -275,7 +283,10 @@ mod tests {
     #[tokio::test]
     async fn a_missing_tool_is_named_with_its_package() {
         let dir = tempfile::tempdir().unwrap();
-        let error = DiskTool::qcow2("no-such-img").make_empty(&dir.path().join("d"), 1).await.unwrap_err();
-        assert!(matches!(error, VmError::ToolMissing { package: "qemu-utils", .. }), "{error}");
+        let tool = DiskTool::qcow2("no-such-img");
+        for error in [tool.make_empty(&dir.path().join("d"), 1).await.unwrap_err(), tool.require().await.unwrap_err()] {
+            assert!(matches!(error, VmError::ToolMissing { package: "qemu-utils", .. }), "{error}");
+        }
+        DiskTool::raw().require().await.unwrap();
     }
 }

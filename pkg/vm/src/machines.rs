@@ -41,6 +41,14 @@ impl Machines {
         &self.folder
     }
 
+    /// Makes sure that what makes disks is there.
+    ///
+    /// # Errors
+    /// [`VmError::ToolMissing`], or when it does not run.
+    pub async fn require_tool(&self) -> Result<(), VmError> {
+        self.disks.require().await
+    }
+
     /// Keeps other skiffs off a node while something is done to it.
     ///
     /// # Errors

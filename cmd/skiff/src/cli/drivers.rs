@@ -45,7 +45,8 @@ fn to_table(survey: &Survey) -> String {
             Verdict::Usable(can) => {
                 let what = format!("{} processors, {} of memory", can.cpus, megabytes(can.memory));
                 let why = survey.rejection(finding).unwrap_or_else(|| "taken by auto".to_owned());
-                ("yes", format!("{what}; {why}"))
+                let slow = finding.emulation.as_ref().map(|why| format!("; emulates machines: {why}"));
+                ("yes", format!("{what}; {why}{}", slow.unwrap_or_default()))
             }
             Verdict::Unusable(error) => ("no", with_advice(&failed(finding), error.reason())),
         };
@@ -77,6 +78,7 @@ fn to_json(survey: &Survey) -> Vec<Row> {
             priority: at + 1,
             default: survey.auto() == Some(finding.kind),
             rejection: survey.rejection(finding).unwrap_or_default(),
+            emulation: finding.emulation.clone().unwrap_or_default(),
             state: State {
                 installed: reason.as_ref().is_none_or(|reason| !absent(reason.exit)),
                 healthy: reason.is_none(),
@@ -107,6 +109,8 @@ struct Row {
     default: bool,
     /// Why `auto` does not take it.
     rejection: String,
+    /// Why its machines are emulated, if they are.
+    emulation: String,
     state: State,
     capabilities: Option<Can>,
 }

@@ -66,9 +66,8 @@ impl<'a> Evidence<'a> {
     /// True if a part that ended with these words has ended so often that it will again. While others
     /// still start, parts end because they do not answer.
     pub(super) fn has_given_up(&self, part: &str, words: &str) -> bool {
-        let lonely = ["deadline", "refused", "timeout", "timed out", "unavailable", "EOF", "no such host", "lost"];
         let runs = self.parts.iter().filter(|log| log.part == part).map(|log| log.run).max();
-        runs.is_some_and(|runs| runs >= ENOUGH_RUNS) && !lonely.iter().any(|reason| words.contains(reason))
+        runs.is_some_and(|runs| runs >= ENOUGH_RUNS) && !is_lonely(words)
     }
 
     /// The last line of kubeadm's that says something.
@@ -76,6 +75,12 @@ impl<'a> Evidence<'a> {
         let last = self.printed.iter().rfind(|line| !line.starts_with("To see the stack trace"))?;
         Some(message(last).to_owned())
     }
+}
+
+/// True for last words of a part that others did not answer in time: on a slow host they will the next time.
+pub(super) fn is_lonely(words: &str) -> bool {
+    let lonely = ["deadline", "refused", "timeout", "timed out", "unavailable", "EOF", "no such host", "lost"];
+    lonely.iter().any(|reason| words.contains(reason))
 }
 
 /// A line of a container's log without the runtime's `time stream tag`.

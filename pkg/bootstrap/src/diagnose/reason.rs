@@ -2,12 +2,16 @@
 
 use skiff_report::{ExitCode, Reason};
 
-use super::{Cause, KubeletTrouble};
+use super::{Cause, KubeletTrouble, evidence::is_lonely};
 
 /// The container runtime is not running, in minikube's grid.
 const RUNTIME_NOT_RUNNING: ExitCode = ExitCode(93);
 /// The kubelet is not there, in minikube's grid.
 const KUBELET_NOT_RUNNING: ExitCode = ExitCode(109);
+
+/// What helps against slowness.
+const SLOW: &str = "The host may be busy: run `skiff start` again, with a longer --wait-timeout. `skiff logs` shows how \
+                    far it got.";
 
 /// The word before the dot of an `--extra-config` setting for a part.
 fn setting_prefix(part: &str) -> &str {
@@ -20,6 +24,16 @@ fn setting_prefix(part: &str) -> &str {
 }
 
 impl Cause {
+    /// True if nothing is known to be wrong but that it takes long: more time may help.
+    #[must_use]
+    pub fn is_slowness(&self) -> bool {
+        match self {
+            Self::TooSlow => true,
+            Self::Etcd { detail } | Self::Crash { detail, .. } => is_lonely(detail),
+            _ => false,
+        }
+    }
+
     /// Id, exit code and advice.
     #[must_use]
     pub fn reason(&self) -> Reason {
@@ -48,6 +62,9 @@ impl Cause {
                 ("K8S_INSTALL_FAILED_CONTAINER_RUNTIME_NOT_RUNNING", RUNTIME_NOT_RUNNING)
             }
             Self::Kubelet(_) => ("K8S_KUBELET_NOT_RUNNING", KUBELET_NOT_RUNNING),
+            Self::Etcd { .. } | Self::Crash { .. } if self.is_slowness() => {
+                ("K8S_APISERVER_TIMEOUT", ExitCode::CONTROL_PLANE_TIMEOUT)
+            }
             Self::Etcd { .. } | Self::Crash { .. } => ("K8S_CONTROL_PLANE_CRASH", ExitCode::CONTROL_PLANE_ERROR),
             Self::TooSlow => ("K8S_APISERVER_TIMEOUT", ExitCode::CONTROL_PLANE_TIMEOUT),
             Self::Unknown { .. } => ("K8S_INSTALL_FAILED", ExitCode::CONTROL_PLANE_ERROR),
@@ -98,16 +115,13 @@ impl Cause {
             }
             Self::CertificateTime { early: false, .. } => "Run `skiff start`: it issues new certificates.".into(),
             Self::Kubelet(trouble) => trouble.advice().into(),
+            Self::TooSlow => SLOW.into(),
+            Self::Etcd { .. } | Self::Crash { .. } if self.is_slowness() => SLOW.into(),
             Self::Etcd { .. } => {
                 "If its data is damaged, only a new cluster helps: `skiff delete`, then `skiff start`.".into()
             }
             Self::Crash { part, .. } => {
                 format!("Check the --extra-config settings of {}; `skiff logs` shows all it wrote.", setting_prefix(part))
-            }
-            Self::TooSlow => {
-                "The host may be busy: run `skiff start` again, with a longer --wait-timeout. `skiff logs` shows how far \
-                 it got."
-                    .into()
             }
             Self::Unknown { .. } => "`skiff logs` shows more of what happened on the node.".into(),
         }

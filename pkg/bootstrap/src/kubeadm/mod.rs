@@ -102,10 +102,25 @@ pub async fn start_controller_manager<R: Runner>(
     node: &NodeConfig,
 ) -> Result<String, BootstrapError> {
     let port = cluster.spec.apiserver.port;
-    // An API server that never listens is somebody else's to tell: the manifest is written all the same.
-    let wait = format!("for _ in $(seq 1200); do ss -Hltn 'sport = :{port}' | grep -q . && break; sleep 0.05; done");
+    let wait = until_listening(port);
     let phases = wanted(&[CONTROLLER_MANAGER], cluster, node).map(phase);
     run(runner, "kubeadm init", Command::sh(&[wait].into_iter().chain(phases).collect::<Vec<_>>().join("\n"))).await
+}
+
+/// Waits until somebody listens on a port, or for minutes: an API server that never does is somebody else's to
+/// tell. The shell looks by itself, as programs started twenty times a second hold up what starts meanwhile,
+/// above all in a machine that is emulated.
+fn until_listening(port: u16) -> String {
+    format!(
+        "listening() {{\n\
+         for table in /proc/net/tcp /proc/net/tcp6; do\n\
+         [ -r $table ] || continue\n\
+         while read -r _ local _ state _; do [ \"${{local##*:}} $state\" != '{port:04X} 0A' ] || return 0; done <$table\n\
+         done\n\
+         return 1\n\
+         }}\n\
+         for _ in $(seq 6000); do listening && break; sleep 0.05; done"
+    )
 }
 
 /// Writes the scheduler's manifest: to be called when the API server begins to answer. Returns what
@@ -185,6 +200,13 @@ fn printed(output: &Output) -> String {
 /// Why a control plane that kubeadm started does not answer, from the node's own logs.
 pub async fn explain<R: Runner>(runner: &R) -> diagnose::Cause {
     diagnose::cause("", &node_log(runner).await)
+}
+
+/// How far a control plane that starts has got: something that changes while it gets on. Nothing if no
+/// part of it has started, or the node cannot be asked.
+pub async fn progress<R: Runner>(runner: &R) -> Option<String> {
+    let look = Command::sh("stat -c '%n %s' /var/log/pods/kube-system_*/*/*.log").timeout(Duration::from_secs(10));
+    runner.output(look).await.ok().map(|output| output.stdout_text()).filter(|text| !text.is_empty())
 }
 
 /// Why waiting for a node that starts does not help, if so.

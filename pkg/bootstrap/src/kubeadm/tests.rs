@@ -41,7 +41,25 @@ async fn the_controller_manager_starts_when_the_api_server_listens() {
     let runner = FakeRunner::default();
     start_controller_manager(&runner, &cluster, &node).await.unwrap();
     let script = &lines(&runner)[0];
-    assert!(script.find(":8443").unwrap() < script.find("control-plane controller-manager").unwrap(), "{script}");
+    let listens = script.find("20FB 0A").expect("a look at port 8443");
+    assert!(listens < script.find("control-plane controller-manager").unwrap(), "{script}");
+}
+
+#[test]
+fn a_port_is_seen_when_somebody_listens_there() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let waits = |port: u16| {
+        let script = until_listening(port).replace("seq 6000", "seq 2").replace("sleep 0.05", "echo nobody");
+        let output = std::process::Command::new("sh").args(["-euc", &script]).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(waits(port), "");
+    // Who is connected does not listen.
+    let _client = std::net::TcpStream::connect(("127.0.0.1", port)).unwrap();
+    drop(listener);
+    assert_eq!(waits(port), "nobody\nnobody\n");
 }
 
 #[tokio::test]

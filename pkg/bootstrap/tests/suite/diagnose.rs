@@ -76,3 +76,19 @@ fn nothing_known_still_gives_the_last_words() {
         "[certs] all is well\nsomething new went wrong\nTo see the stack trace of this error execute with --v=5";
     assert_eq!(diagnose::cause(printed, "").to_string(), "something new went wrong");
 }
+
+#[test]
+fn a_part_that_only_waited_for_others_in_vain_is_slow_and_not_broken() {
+    let log = |words: &str| {
+        format!(
+            "==> /var/log/pods/kube-system_kube-apiserver-dev_0/kube-apiserver/0.log <==\n\
+             2026-11-22T12:00:00Z stderr F Error: {words}\n"
+        )
+    };
+    let slow = diagnose::cause("", &log("context deadline exceeded"));
+    assert!(slow.is_slowness() && slow.reason().id == "K8S_APISERVER_TIMEOUT", "{slow:?}");
+    assert!(slow.to_string().contains("context deadline exceeded"), "{slow}");
+    let broken = diagnose::cause("", &log("no such key"));
+    assert!(!broken.is_slowness() && broken.reason().id == "K8S_CONTROL_PLANE_CRASH", "{broken:?}");
+    assert!(diagnose::cause("", "").is_slowness());
+}

@@ -1,12 +1,14 @@
 //! From running machines to a control plane that answers, with the cluster's own parts applied.
 
+use std::time::Instant;
+
 use futures_util::future::try_join_all;
 use ipnet::IpNet;
 use skiff_addons::Context;
 use skiff_bootstrap::{BootstrapError, ClusterConfig, Role, kubeadm};
 use skiff_driver::{Driver, NodeImages};
 use skiff_report::Step;
-use skiff_runner::{Connect, Runner};
+use skiff_runner::Connect;
 
 use super::{
     Run,
@@ -38,7 +40,7 @@ where
         let others = async {
             // It runs already, or one of these nodes brings it.
             if fleet.first().is_none() {
-                self.api_ready(fleet, None, wanted, api, None::<&C::Runner>).await?;
+                self.api_ready(fleet, None, wanted, api, None).await?;
                 serving.open();
             }
             Ok(())
@@ -76,7 +78,7 @@ where
         serving: &Gate,
     ) -> Result<(), ClusterError> {
         if !member.needs_kubeadm() {
-            self.api_ready(fleet, Some(member), wanted, api, None::<&C::Runner>).await?;
+            self.api_ready(fleet, Some(member), wanted, api, None).await?;
             serving.open();
             return Ok(());
         }
@@ -91,7 +93,7 @@ where
         let manager = async { self.log(config, kubeadm::start_controller_manager(&runner, config, node).await) };
         let scheduler = async {
             // An API server that never answers is told by the wait for its readiness.
-            if api.serving(fleet.patience(Some(member))).await {
+            if api.serving(fleet.most_patience()).await {
                 self.log(config, kubeadm::start_scheduler(&runner, config, node).await)?;
             }
             Ok(())
@@ -211,27 +213,36 @@ where
         self.watch.time(&super::provision::phase("ssh/connect", member), connect).await
     }
 
-    /// Waits for the API server; when it does not come, says why.
-    async fn api_ready<R: Runner>(
+    /// Waits for the API server; when it does not come, says why. One that is only slow, and gets on, is given
+    /// more time.
+    async fn api_ready(
         &self,
         fleet: &Fleet,
         member: Option<&Member>,
         wanted: &Wanted,
         api: &K::Api,
-        runner: Option<&R>,
+        runner: Option<&C::Runner>,
     ) -> Result<(), ClusterError> {
-        let patience = fleet.patience(member);
-        let Err(error) = self.watch.time("api/ready", api.ready(patience)).await else { return Ok(()) };
-        let cause = match (runner, member) {
-            (Some(runner), _) => kubeadm::explain(runner).await,
-            (None, Some(member)) => match self.connect(wanted, member).await {
-                Ok(runner) => kubeadm::explain(&runner).await,
-                // Without a way into the node the API client's own words are the best there is.
-                Err(_) => return Err(api_error(error)),
-            },
-            (None, None) => return Err(api_error(error)),
-        };
-        Err(BootstrapError::Silent { cause, timeout: patience, source: error.into() }.into())
+        let (begun, mut seen) = (Instant::now(), None);
+        let mut patience = fleet.patience(member);
+        loop {
+            let Err(error) = self.watch.time("api/ready", api.ready(patience)).await else { return Ok(()) };
+            let connected = match (runner, member) {
+                (None, Some(member)) => self.connect(wanted, member).await.ok(),
+                _ => None,
+            };
+            // Without a way into the node the API client's own words are the best there is.
+            let Some(runner) = runner.or(connected.as_ref()) else { return Err(api_error(error)) };
+            let cause = kubeadm::explain(runner).await;
+            let progress = kubeadm::progress(runner).await.filter(|progress| seen.as_ref() != Some(progress));
+            if !cause.is_slowness() || progress.is_none() || begun.elapsed() >= fleet.most_patience() {
+                let timeout = begun.elapsed();
+                return Err(BootstrapError::Silent { cause, timeout, source: error.into() }.into());
+            }
+            let reporter = &*self.host.reporter;
+            reporter.info("The control plane is still starting, and gets on: it is given more time");
+            (seen, patience) = (progress, fleet.more_patience());
+        }
     }
 
     /// Keeps what kubeadm printed, whether it failed or not, without the token that lets nodes join.

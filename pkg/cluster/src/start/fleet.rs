@@ -13,6 +13,9 @@ use tokio::sync::watch;
 use super::plan::NodeAction;
 use crate::{identity::Identity, node_spec::NodePlan};
 
+/// How many times as long as it was meant to a wait for a control plane may take, as with all that makes progress.
+const MOST: u32 = 3;
+
 /// Which nodes a run is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Targets {
@@ -111,6 +114,16 @@ impl Fleet {
             None => self.members.iter().filter_map(|member| member.runs.get().copied()).max(),
         };
         left(self.patience, since.map_or(Duration::ZERO, |since| since.elapsed()))
+    }
+
+    /// The longest that anybody waits for a control plane that gets on.
+    pub(super) fn most_patience(&self) -> Duration {
+        self.patience.saturating_mul(MOST)
+    }
+
+    /// What a control plane that gets on is given once its time is over.
+    pub(super) fn more_patience(&self) -> Duration {
+        self.patience / MOST
     }
 
     /// Notes that the nodes now are what was planned.

@@ -64,6 +64,15 @@ fn a_machine_for_each_processor() {
 }
 
 #[test]
+fn a_machine_without_acpi_has_a_keyboard_for_its_power_button() {
+    let keyboard = |start: Start| values(&start.arguments().unwrap(), "-device").contains(&"virtio-keyboard-pci");
+    let arm = |firmware: Option<&str>| Start { arch: Arch::Arm, firmware: firmware.map(Into::into), ..start() };
+    assert!(keyboard(arm(None)));
+    assert!(!keyboard(arm(Some("/fw.fd"))), "UEFI brings ACPI");
+    assert!(!keyboard(start()));
+}
+
+#[test]
 fn size_and_firmware_are_as_asked() {
     let plain = start().arguments().unwrap();
     assert_eq!(

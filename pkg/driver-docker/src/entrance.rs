@@ -22,7 +22,9 @@ use skiff_driver::{Entrance, MachineState, SeedFile};
 use crate::{
     DockerDriver, Error, Resource,
     failure::{self, StartFailure},
-    labels, seed,
+    labels,
+    node::Found,
+    seed,
 };
 
 /// The program, in every node image.
@@ -38,16 +40,8 @@ impl DockerDriver {
     pub(crate) async fn make_entrance(&self, entrance: &Entrance) -> Result<(), Error> {
         let name = entrance.cluster.entrance();
         let found = self.find(&entrance.cluster, &name).await?;
-        let is_the_same = |made: &str| made == form(entrance);
         let (id, running) = match found {
-            Some(found)
-                if found
-                    .labels()
-                    .and_then(|labels| labels.get(labels::ENTRANCE))
-                    .is_some_and(|made| is_the_same(made)) =>
-            {
-                (found.id, found.state == MachineState::Running)
-            }
+            Some(found) if leads_here(&found, entrance) => (found.id, found.state == MachineState::Running),
             found => {
                 if let Some(found) = found {
                     self.remove_entrance(&found.id).await?;
@@ -124,6 +118,12 @@ impl DockerDriver {
     }
 }
 
+/// True if a container can serve as this entrance. It holds nothing, so that a new one is the cure for all else.
+fn leads_here(found: &Found, entrance: &Entrance) -> bool {
+    let made = found.labels().and_then(|labels| labels.get(labels::ENTRANCE));
+    made.is_some_and(|made| *made == form(entrance)) && !found.is_cut_off(&entrance.cluster)
+}
+
 /// What cannot be changed of the container once it is made.
 fn form(entrance: &Entrance) -> String {
     format!("{} {} {}:{}", entrance.image, entrance.address, entrance.host_ip, entrance.host_port)
@@ -182,6 +182,8 @@ fn host_config(entrance: &Entrance, port: String) -> HostConfig {
 
 #[cfg(test)]
 mod tests {
+    use bollard::models::{ContainerConfig, ContainerInspectResponse, NetworkSettings};
+
     use super::*;
 
     fn entrance() -> Entrance {
@@ -212,5 +214,23 @@ mod tests {
         let other = Entrance { servers: vec!["172.30.0.3:8443".parse().unwrap()], ..entrance() };
         assert_eq!(form(&other), form(&entrance()));
         assert_ne!(form(&Entrance { host_port: 1, ..entrance() }), form(&entrance()));
+    }
+
+    #[test]
+    fn one_that_was_taken_out_of_its_network_is_made_anew() {
+        let made = container(&entrance(), "skiff-node:x".to_owned(), None);
+        let endpoints = made.networking_config.and_then(|config| config.endpoints_config);
+        let settings = NetworkSettings { networks: endpoints, ..NetworkSettings::default() };
+        let config = ContainerConfig { labels: made.labels, ..ContainerConfig::default() };
+        let inspected = ContainerInspectResponse {
+            config: Some(config),
+            network_settings: Some(settings),
+            ..ContainerInspectResponse::default()
+        };
+        let mut found = Found { id: "0a1b".to_owned(), state: MachineState::Running, inspected };
+        assert!(leads_here(&found, &entrance()));
+        let networks = found.inspected.network_settings.as_mut().and_then(|settings| settings.networks.as_mut());
+        networks.unwrap().clear();
+        assert!(!leads_here(&found, &entrance()));
     }
 }

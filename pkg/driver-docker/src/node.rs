@@ -54,6 +54,12 @@ impl Found {
     pub(crate) fn labels(&self) -> Option<&Labels> {
         self.inspected.config.as_ref()?.labels.as_ref()
     }
+
+    /// True if nothing reaches it in the cluster's network.
+    pub(crate) fn is_cut_off(&self, cluster: &ClusterName) -> bool {
+        let networks = self.inspected.network_settings.as_ref().and_then(|settings| settings.networks.as_ref());
+        networks.is_some_and(|networks| is_cut_off(self.state, networks.get(cluster.as_str())))
+    }
 }
 
 impl DockerDriver {

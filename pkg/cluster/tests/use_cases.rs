@@ -429,7 +429,7 @@ async fn a_preview_tells_what_a_start_would_change_and_changes_nothing() {
         let mut request = request();
         request.given.memory = memory.map(str::to_owned);
         request.given.subnet = subnet.map(str::to_owned);
-        preview(&world.host.store, request)
+        preview(&world.host.store, &world.host.catalog, request)
     };
     assert_eq!(of(None, None).unwrap().before, Before::Nothing);
     start(&world.host, &world.images, request()).await.unwrap();
@@ -440,6 +440,26 @@ async fn a_preview_tells_what_a_start_would_change_and_changes_nothing() {
     assert_eq!(changed.left_out[0].0, "subnet");
     assert!(matches!(of(Some("lots"), None), Err(ClusterError::Settings { problems }) if problems.len() == 1));
     assert!(of(None, None).unwrap().changes.is_empty());
+
+    let with_addon = |addon: &str, memory: Option<&str>| {
+        let mut request = request();
+        request.given.memory = memory.map(str::to_owned);
+        request.options.addons = vec![addon.to_owned()];
+        preview(&world.host.store, &world.host.catalog, request)
+    };
+    assert_eq!(with_addon("metrics-server", None).unwrap().addons, ["metrics-server"]);
+    let all = with_addon("nope", Some("lots"));
+    assert!(matches!(&all, Err(ClusterError::Settings { problems }) if problems.len() == 2), "{all:?}");
+}
+
+#[tokio::test]
+async fn certificates_that_shall_last_for_another_time_are_made_anew() {
+    let world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    let mut shorter = request();
+    shorter.given.cert_expiration = Some("900h".into());
+    assert_eq!(start(&world.host, &world.images, shorter.clone()).await.unwrap().outcome, Outcome::Updated);
+    assert_eq!(start(&world.host, &world.images, shorter).await.unwrap().outcome, Outcome::Unchanged);
 }
 
 #[tokio::test(start_paused = true)]

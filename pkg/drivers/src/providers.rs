@@ -39,6 +39,17 @@ pub struct MachineWishes {
     pub extra_disks: u32,
 }
 
+impl MachineWishes {
+    /// The flags of those wishes that a driver has no use for.
+    #[must_use]
+    pub fn left_out_by(&self, driver: DriverKind) -> Vec<&'static str> {
+        let firmware = self.firmware.is_some() && driver != DriverKind::Qemu;
+        let disks = self.extra_disks > 0 && driver == DriverKind::Docker;
+        let flags = [(firmware, "--qemu-firmware-path"), (disks, "--extra-disks")];
+        flags.into_iter().filter_map(|(out, flag)| out.then_some(flag)).collect()
+    }
+}
+
 impl Providers {
     /// A driver, made and not checked.
     pub(crate) async fn connect(&self, kind: DriverKind) -> Result<AnyDriver, DriverError> {

@@ -31,7 +31,8 @@ impl Client {
     /// Runs a command in the first running pod of `namespace` that `selector` (`app=x,tier=y`)
     /// matches, in its first container, without standard input. A ready pod is preferred.
     ///
-    /// A command that ended is not run again, whatever its exit status; one whose connection broke is.
+    /// A command that ended is not run again, whatever its exit status; one whose connection broke is, and
+    /// one that was ended from outside, as all are whose container ends.
     ///
     /// # Errors
     /// When there is no such pod, or the command cannot be started in it, or does not end, within `patience`.
@@ -49,6 +50,10 @@ impl Client {
             let pod = self.follow(pods.clone(), &deadline, first_running).await;
             let pod = pod.map_err(|unmet| no_pod(namespace, selector, &deadline, unmet))?;
             let trouble = match deadline.limit(deadline.left(), self.exec(namespace, &pod, argv)).await {
+                Ok(output) if ended_with_its_container(output.status) && !deadline.is_over() => {
+                    deadline.rest(rests.next()).await;
+                    continue;
+                }
                 Ok(output) => return Ok(output),
                 Err(trouble) => trouble,
             };
@@ -81,6 +86,11 @@ impl Client {
             status.ok_or_else(|| Trouble::Unreachable { detail: "the connection to the pod broke".to_owned() })?;
         Ok(ExecOutput { status: exit_status(&status)?, stdout, stderr })
     }
+}
+
+/// True for the status of a command that was killed (SIGKILL) or told to end (SIGTERM).
+fn ended_with_its_container(status: i32) -> bool {
+    matches!(status, 137 | 143)
 }
 
 /// True if another try will not do better. A container that is being replaced answers 404, and a

@@ -194,7 +194,7 @@ fn commands(plan: &Convergence, addons: &[String]) -> Result<Vec<Vec<String>>, F
 }
 
 /// `kubernetesVersion` as flags have it: `kubernetes-version`.
-fn kebab_case(key: &str) -> String {
+pub(super) fn kebab_case(key: &str) -> String {
     key.chars().fold(String::new(), |mut flag, letter| {
         if letter.is_ascii_uppercase() {
             flag.push('-');

@@ -12,13 +12,14 @@ use skiff_cluster::{
     start, undo_start,
 };
 use skiff_config::{ClusterName, SpecFile};
+use skiff_driver::Driver;
 use skiff_drivers::{canonical, unknown};
 use skiff_report::{ExitCode, Reporter};
 
 use super::{
     EventFormat,
     addons::AddonArgs,
-    apply::{changed, live_resize},
+    apply::{changed, kebab_case, live_resize},
     auto_pause,
     machine::MachineArgs,
     spec::SpecArgs,
@@ -176,6 +177,9 @@ impl Args {
         let clock = Arc::new(Timings::new(Arc::clone(&journal) as Arc<dyn Reporter>));
         let connecting = context.host_with("skiff start", &preview.driver, Arc::clone(&clock) as Arc<dyn Reporter>);
         let host = context.interrupt.unless(connecting).await?;
+        for flag in context.machines.left_out_by(host.driver.kind()) {
+            context.ui.warn(&format!("{flag} is left out: the {} driver has no use for it.", host.driver.kind()));
+        }
         let images = source.images(context)?.for_driver(&host.driver);
         let work = async { Ok(start(&host, &images, request).await?) };
         let report = tokio::select! {
@@ -243,7 +247,7 @@ fn with_own_name(spec: SpecFile) -> SpecFile {
 fn check(context: &Context, request: &StartRequest) -> Result<Preview, Failure> {
     let driver = request.given.driver.as_ref().or(request.defaults.driver.as_ref());
     let driver = driver.and_then(|name| unknown(name)).map(Failure::from);
-    let previewed = preview(&context.store()?, request.clone()).and_then(|preview| {
+    let previewed = preview(&context.store()?, &super::catalog(context)?, request.clone()).and_then(|preview| {
         let remote = context.environment.docker_host.as_ref().is_some_and(|host| !host.starts_with("unix:"));
         let problems = folders::problems(&preview, remote);
         if problems.is_empty() { Ok(preview) } else { Err(ClusterError::Settings { problems }) }
@@ -268,10 +272,17 @@ async fn tell_changes(context: &Context, preview: &Preview) {
     }
     let live = live_resize(context, &preview.spec.name).await;
     context.ui.info(&format!("Cluster \"{}\" will change:", preview.spec.name));
-    for (setting, (from, to)) in &preview.changes {
-        let impact = Impact::of(setting, live);
-        context.ui.info(&changed(&Change { impact, setting: setting.clone(), from: from.clone(), to: to.clone() }));
+    for line in changes(preview, live) {
+        context.ui.info(&line);
     }
+}
+
+/// One line a change: the flag, from what to what, and what that does to a cluster that runs.
+fn changes(preview: &Preview, live_resize: bool) -> impl Iterator<Item = String> + use<'_> {
+    preview.changes.iter().map(move |(setting, (from, to))| {
+        let impact = Impact::of(setting, live_resize);
+        changed(&Change { impact, setting: kebab_case(setting), from: from.clone(), to: to.clone() })
+    })
 }
 
 /// Undoes a start that Ctrl-C cut off. A cluster that was usable once stays.

@@ -49,6 +49,9 @@ const MARK: &str = "mark-control-plane";
 /// Pods reach services through it.
 const KUBE_PROXY: &str = "addon kube-proxy";
 
+/// kubectl on a control plane's node, as its administrator.
+const ADMIN: &str = "kubectl --kubeconfig /etc/kubernetes/admin.conf";
+
 /// Where etcd's phase is told with whom it begins. Gone at the next start of the node, as it should be.
 const ETCD_CONFIG: &str = "/run/skiff-etcd.yaml";
 
@@ -147,14 +150,69 @@ pub async fn finish_control_plane<R: Runner>(
     cluster: &ClusterConfig,
     node: &NodeConfig,
 ) -> Result<String, BootstrapError> {
-    let phases = wanted(&AFTER_API, cluster, node);
-    let runs = phases.map(|name| async move {
-        // On few processors the others must not hold up the pods that start meanwhile.
-        let nice = if name == KUBE_PROXY { "" } else { "nice -n 19 " };
-        run(runner, &format!("kubeadm init phase {name}"), Command::sh(&format!("{nice}{}", phase(name)))).await
+    // On few processors the others must not hold up the pods that start meanwhile.
+    finish(runner, cluster, node, |name| if name == KUBE_PROXY { phase(name) } else { nice(&phase(name)) }).await
+}
+
+/// As [`finish_control_plane`], where a control plane was before: what runs already goes on with what changed.
+///
+/// # Errors
+/// As for [`start_control_plane`].
+pub async fn finish_control_plane_again<R: Runner>(
+    runner: &R,
+    cluster: &ClusterConfig,
+    node: &NodeConfig,
+) -> Result<String, BootstrapError> {
+    let port = cluster.spec.apiserver.port;
+    let service = run(runner, "leading pods to the API server", Command::sh(&service_again(port)));
+    let script = |name: &str| if name == KUBE_PROXY { proxy_again() } else { nice(&phase(name)) };
+    let (printed, _) = futures_util::future::try_join(finish(runner, cluster, node, script), service).await?;
+    Ok(printed)
+}
+
+async fn finish<R: Runner>(
+    runner: &R,
+    cluster: &ClusterConfig,
+    node: &NodeConfig,
+    script: impl Fn(&str) -> String,
+) -> Result<String, BootstrapError> {
+    let script = &script;
+    let runs = wanted(&AFTER_API, cluster, node).map(|name| async move {
+        run(runner, &format!("kubeadm init phase {name}"), Command::sh(&script(name))).await
     });
     let printed = futures_util::future::try_join_all(runs).await?;
     Ok(printed.concat())
+}
+
+fn nice(command: &str) -> String {
+    format!("nice -n 19 {command}")
+}
+
+/// A lone API server writes its port into the endpoints of its service once, and never corrects it:
+/// <https://github.com/kubernetes/kubernetes/blob/v1.20.2/pkg/controlplane/reconcilers/lease.go>.
+fn service_again(port: u16) -> String {
+    let correct = |kind: &str, path: &str| {
+        format!(
+            "{ADMIN} patch {kind} kubernetes --type=json \
+             -p '[{{\"op\": \"replace\", \"path\": \"{path}\", \"value\": {port}}}]' || true"
+        )
+    };
+    format!(
+        "port=$({ADMIN} get endpoints kubernetes -o jsonpath='{{.subsets[0].ports[0].port}}' || true)\n\
+         [ -z \"$port\" ] || [ \"$port\" = {port} ] || {{\n{}\n{}\n}}",
+        correct("endpoints", "/subsets/0/ports/0/port"),
+        correct("endpointslice", "/ports/0/port"),
+    )
+}
+
+/// kube-proxy reads its way to the API server once, at its start. Where that has changed its pods are made anew.
+fn proxy_again() -> String {
+    format!(
+        "way() {{ {ADMIN} -n kube-system get configmap kube-proxy -o jsonpath='{{.data.kubeconfig\\.conf}}' || true; }}\n\
+         before=$(way)\n{}\n\
+         [ \"$before\" = \"$(way)\" ] || {ADMIN} -n kube-system rollout restart daemonset kube-proxy",
+        phase(KUBE_PROXY)
+    )
 }
 
 /// The phases less those the user wants skipped, by their own name or their parent's.

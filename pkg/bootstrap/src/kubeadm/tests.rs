@@ -74,6 +74,21 @@ async fn skipped_phases_are_not_run() {
 }
 
 #[tokio::test]
+async fn pods_that_run_are_led_to_an_api_server_on_another_port() {
+    let (mut cluster, node) = cluster(&[]);
+    cluster.spec.apiserver.port = 9443;
+    let runner = FakeRunner::default();
+    finish_control_plane(&runner, &cluster, &node).await.unwrap();
+    let new = lines(&runner).join("\n");
+    assert!(!new.contains("patch") && !new.contains("rollout"), "{new}");
+    let runner = FakeRunner::default();
+    finish_control_plane_again(&runner, &cluster, &node).await.unwrap();
+    let again = lines(&runner).join("\n");
+    assert!(again.contains("rollout restart daemonset kube-proxy"), "{again}");
+    assert!(again.contains("patch endpoints kubernetes") && again.contains("\"value\": 9443"), "{again}");
+}
+
+#[tokio::test]
 async fn a_failed_phase_is_named_and_keeps_what_kubeadm_printed() {
     let (cluster, node) = cluster(&[]);
     let runner = FakeRunner::default().reply("mark-control-plane", 1, "", "error execution phase mark-control-plane");

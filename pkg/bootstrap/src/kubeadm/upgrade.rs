@@ -15,14 +15,13 @@ use std::time::Duration;
 use skiff_config::KubeVersion;
 use skiff_runner::{Command, Runner};
 
-use super::{AFTER_API, KUBE_PROXY, diagnose, node_log, phase, printed, run, wanted};
+use super::{ADMIN, AFTER_API, KUBE_PROXY, diagnose, node_log, phase, printed, run, wanted};
 use crate::{BootstrapError, ClusterConfig, NodeConfig};
 
 /// Where a node keeps what it needs to go back.
 const KEPT: &str = "/var/lib/skiff/upgrade";
 /// Copying etcd's data may take a while on a slow disk.
 const COPY_TIMEOUT: Duration = Duration::from_mins(4);
-const ADMIN: &str = "kubectl --kubeconfig /etc/kubernetes/admin.conf";
 
 /// An image under the name that the cluster still knows its predecessor by.
 #[derive(Debug, Clone, PartialEq, Eq)]

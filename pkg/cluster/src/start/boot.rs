@@ -111,7 +111,8 @@ where
             let printed = self.watch.time("kubeadm/finish", async {
                 match self.rolls() {
                     true => kubeadm::finish_upgraded(&runner, config, node).await,
-                    false => kubeadm::finish_control_plane(&runner, config, node).await,
+                    false if fleet.fresh => kubeadm::finish_control_plane(&runner, config, node).await,
+                    false => kubeadm::finish_control_plane_again(&runner, config, node).await,
                 }
             });
             self.log(config, printed.await)

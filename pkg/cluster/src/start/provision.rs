@@ -65,9 +65,11 @@ where
         let mut members = Vec::new();
         let created = wanted.file.status.created.clone();
         let previous = wanted.previous.as_ref();
-        let changed = previous.is_some_and(|previous| !wanted.file.spec.real_differences(previous).is_empty());
+        let changes = previous.map(|previous| wanted.file.spec.real_differences(previous)).unwrap_or_default();
+        let (changed, reissue) = (!changes.is_empty(), changes.contains_key("certExpiration"));
         for record in wanted.file.status.nodes.iter_mut().filter(|record| self.targets.contain(&record.name)) {
-            members.push(self.member(&identity, record, created.as_ref(), &around, Before { live: &live, changed })?);
+            let before = Before { live: &live, changed, reissue };
+            members.push(self.member(&identity, record, created.as_ref(), &around, before)?);
         }
         // Should this run be killed from here on, the next one must not take a machine for finished.
         if members.iter().any(Member::needs_kubeadm) {
@@ -114,7 +116,8 @@ where
         let state = machine.map(|node| node.state);
         let made = record.made.as_ref().or(created).and_then(|text| clock::parse(text));
         let expiring = made.is_some_and(|made| expiring(made, identity.config.leaf_validity, now));
-        let mut action = plan::node_action(state, record.applied == plan.fingerprint && !expiring);
+        let as_wanted = record.applied == plan.fingerprint && !expiring && !before.reissue;
+        let mut action = plan::node_action(state, as_wanted);
         if action == NodeAction::Replace
             && let Some(machine) = machine.filter(|node| keeps_snapshots(node))
         {
@@ -223,6 +226,8 @@ pub(super) struct Before<'a> {
     live: &'a [NodeStatus],
     /// True if the start was given other settings.
     changed: bool,
+    /// True if certificates shall last for another time than those that there are, made with the rest alike.
+    reissue: bool,
 }
 
 /// True for a machine whose snapshots still can be restored, and only into itself.

@@ -3,7 +3,7 @@
 mod list;
 
 use clap::Subcommand;
-use skiff_config::ClusterName;
+use skiff_config::{ClusterName, InvalidName};
 use skiff_kubeapi::kubeconfig;
 use skiff_report::ExitCode;
 
@@ -43,7 +43,15 @@ impl Args {
 /// Makes a cluster the active one, for skiff and for kubectl. An unknown name changes nothing.
 fn switch(context: &Context, name: &str) -> Result<ExitCode, Failure> {
     let name = if name == "default" { ClusterName::DEFAULT } else { name };
-    let name: ClusterName = name.parse().map_err(|error| Failure::usage(format!("{error}"), "Choose another name."))?;
+    let name: ClusterName = name.parse().map_err(|error: InvalidName| {
+        let failure = Failure::usage(error.to_string(), "Choose another name.");
+        match error {
+            InvalidName::Reserved(_) => {
+                Failure { id: "MK_RESERVED_PROFILE", exit: ExitCode::PROGRAM_CONFLICT, ..failure }
+            }
+            InvalidName::Shape(_) => failure,
+        }
+    })?;
     let store = context.store()?;
     let exists = store.load(&name)?.is_some();
     if !exists && name != ClusterName::default() {

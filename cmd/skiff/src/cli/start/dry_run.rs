@@ -4,8 +4,8 @@ use skiff_cluster::{Before, ClusterError, Preview};
 use skiff_driver::{Driver, MachineState, NodeImages};
 use skiff_drivers::{AUTO, AnyDriver, Choice, Verdict, survey};
 
-use super::SourceArgs;
-use crate::{context::Context, failure::Failure, wiring::Images};
+use super::{SourceArgs, changes};
+use crate::{cli::apply::kebab_case, context::Context, failure::Failure, wiring::Images};
 
 /// Where the node image is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,13 +25,18 @@ pub(super) async fn tell(context: &Context, source: &SourceArgs, preview: &Previ
         ui.info(&format!("  {finding}{}", preferred.map(|why| format!("; {why}")).unwrap_or_default()));
     }
     let name = &preview.spec.name;
+    let mut live_resize = false;
     let state = match survey.choose(&preview.driver) {
         Ok(Choice { driver, capabilities, .. }) => {
             ui.info(&format!("Driver {}: {}", driver.kind(), reason(preview)));
+            for flag in context.machines.left_out_by(driver.kind()) {
+                ui.warn(&format!("{flag} would be left out: the {} driver has no use for it", driver.kind()));
+            }
             match image(source.images(context), &driver, preview).await {
                 Ok(place) => ui.info(&image_line(place, preview)),
                 Err(failure) => would_fail(context, &failure),
             }
+            live_resize = capabilities.live_resize;
             if let Err(error) = preview.fits(&capabilities) {
                 would_fail(context, &error.into());
             }
@@ -50,7 +55,7 @@ pub(super) async fn tell(context: &Context, source: &SourceArgs, preview: &Previ
     for (setting, wanted, kept) in &preview.left_out {
         ui.warn(&format!("--{setting} {wanted} would be left out: the cluster was made with {kept}"));
     }
-    for line in outlook(preview, state) {
+    for line in outlook(preview, state, live_resize) {
         ui.info(&line);
     }
     ui.info("The settings are valid; nothing was started (--dry-run).");
@@ -90,7 +95,7 @@ fn reason(preview: &Preview) -> &'static str {
 }
 
 /// What would happen to the cluster. The state of its machine is known where the driver is.
-fn outlook(preview: &Preview, state: Option<MachineState>) -> Vec<String> {
+fn outlook(preview: &Preview, state: Option<MachineState>, live_resize: bool) -> Vec<String> {
     let (name, version) = (&preview.spec.name, &preview.spec.kubernetes_version);
     let mut lines = Vec::new();
     let line = match (preview.before, preview.changes.is_empty(), state) {
@@ -99,12 +104,11 @@ fn outlook(preview: &Preview, state: Option<MachineState>) -> Vec<String> {
             lines.push("What an interrupted start left behind would be cleared away".to_owned());
             format!("Cluster `{name}` would be made, with Kubernetes {version}")
         }
-        (Before::Cluster, false, _) => {
-            format!("The node of cluster `{name}` would be made again on its data, with changed settings")
-        }
+        (Before::Cluster, false, _) => format!("Cluster `{name}` would change:"),
         (Before::Cluster, true, None) => format!("Cluster `{name}` would be started if it does not run"),
         (Before::Cluster, true, Some(MachineState::Running)) => {
-            format!("Cluster `{name}` runs: nothing would be changed")
+            let what = if preview.addons.is_empty() { "nothing" } else { "no setting" };
+            format!("Cluster `{name}` runs: {what} would be changed")
         }
         (Before::Cluster, true, Some(MachineState::Stopped | MachineState::Paused)) => {
             format!("Cluster `{name}` would be started again")
@@ -113,28 +117,14 @@ fn outlook(preview: &Preview, state: Option<MachineState>) -> Vec<String> {
     };
     lines.push(line);
     if preview.before == Before::Cluster {
-        lines.extend(preview.changes.iter().map(|(key, change)| changed(key, change)));
+        lines.extend(changes(preview, live_resize));
     } else {
-        lines.extend(preview.settings.iter().map(|(key, value)| format!("  {}: {value}", flag(key))));
+        lines.extend(preview.settings.iter().map(|(key, value)| format!("  {}: {value}", kebab_case(key))));
+    }
+    if !preview.addons.is_empty() {
+        lines.push(format!("Addons that would be enabled: {}", preview.addons.join(", ")));
     }
     lines
-}
-
-fn changed(key: &str, (from, to): &(String, String)) -> String {
-    let key = flag(key);
-    if from.is_empty() { format!("  {key}: {to}") } else { format!("  {key}: {to}, not {from}") }
-}
-
-/// A setting's name in files as its flag is called.
-fn flag(key: &str) -> String {
-    let mut flag = String::new();
-    for letter in key.chars() {
-        if letter.is_ascii_uppercase() {
-            flag.push('-');
-        }
-        flag.push(letter.to_ascii_lowercase());
-    }
-    flag
 }
 
 #[cfg(test)]
@@ -165,20 +155,15 @@ mod tests {
             download_only: false,
             embed_certs: false,
             keep_context: false,
-            addons: Vec::new(),
+            addons: vec!["metrics-server".to_owned()],
             addon_settings: skiff_cluster::AddonSettings::default(),
             ttl: None,
             owner: None,
             pod_network: None,
         };
         let (name, defaults) = ("dev".parse().unwrap(), SpecFile::default());
-        preview(&store, StartRequest { name, given: spec(Some("4g")), defaults, options }).unwrap()
-    }
-
-    #[test]
-    fn settings_are_named_as_their_flags() {
-        let names = ["memory", "kubernetesVersion", "serviceClusterIpRange"].map(flag);
-        assert_eq!(names, ["memory", "kubernetes-version", "service-cluster-ip-range"]);
+        let catalog = skiff_addons::Catalog::built_in().unwrap();
+        preview(&store, &catalog, StartRequest { name, given: spec(Some("4g")), defaults, options }).unwrap()
     }
 
     #[test]
@@ -195,7 +180,7 @@ mod tests {
             (Some(Phase::Created), None, None),
         ] {
             let preview = preview_of(phase, memory);
-            let lines = outlook(&preview, state).join("\n");
+            let lines = outlook(&preview, state, true).join("\n");
             all += &format!("--- {phase:?} {memory:?} {state:?}: {}\n{lines}\n", reason(&preview));
         }
         insta::assert_snapshot!(all);

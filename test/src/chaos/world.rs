@@ -3,6 +3,7 @@
 use std::{
     cell::RefCell,
     env, fs,
+    os::unix::fs::DirBuilderExt,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -71,6 +72,11 @@ impl World {
         let (image, at) = (image.to_string_lossy(), disk.to_string_lossy());
         run("mount", &["--make-rprivate", "/"]);
         run("mount", &["-t", "tmpfs", "tmpfs", "/run"]);
+        // What all homes of a host share: the world is a host of its own.
+        let common = format!("/tmp/skiff-{}", rustix::process::getuid().as_raw());
+        let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&common);
+        made.expect("the folder that homes share");
+        run("mount", &["-t", "tmpfs", "-o", "mode=700", "tmpfs", &common]);
         run("truncate", &["-s", DISK, &image]);
         run("mkfs.ext4", &["-q", "-m", "0", &image]);
         run("mount", &["-o", "loop", &image, &at]);

@@ -203,6 +203,21 @@ fn reserved(resources: &Resources, host: HostSize, capabilities: &Capabilities) 
     }
 }
 
+/// Whether the driver can publish ports at the addresses that are asked for.
+pub(crate) fn addresses(spec: &ClusterSpec, capabilities: &Capabilities) -> Result<(), ClusterError> {
+    if capabilities.ipv6_ports {
+        return Ok(());
+    }
+    let ports = spec.ports.iter().filter_map(|port| Some(("ports", port.value.host_ip?)));
+    let asked = [("listen-address", spec.listen_address)].into_iter().chain(ports);
+    let refused = asked.filter(|(_, address)| address.is_ipv6()).map(|(setting, address)| {
+        let message = format!("this driver publishes ports at addresses of IPv4 only, not at {address}");
+        Problem { setting, message, id: "DRV_ADDRESS", exit: ExitCode::DRIVER_UNSUPPORTED }
+    });
+    let problems: Vec<_> = refused.collect();
+    if problems.is_empty() { Ok(()) } else { Err(ClusterError::Settings { problems }) }
+}
+
 /// The API servers' addresses as the agent reads them.
 pub(crate) fn servers(control_planes: &[Ipv4Addr], port: u16) -> String {
     control_planes.iter().map(|address| format!("{address}:{port}\n")).collect()

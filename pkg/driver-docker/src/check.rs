@@ -27,6 +27,7 @@ impl DockerDriver {
             shares_host_kernel: self.local,
             routable_nodes: self.local,
             live_resize: true,
+            ipv6_ports: true,
             disk_limit: false,
             host_folders: self.local,
             ipv6: !self.local || speaks_ipv6(),

@@ -62,6 +62,7 @@ impl Driver for HyperkitDriver {
             // subnet that only the machines of the cluster know.
             routable_nodes: false,
             live_resize: false,
+            ipv6_ports: true,
             // Their network is made of sockets that carry IPv4.
             ipv6: false,
             disk_limit: true,

@@ -94,6 +94,7 @@ impl Driver for QemuDriver {
             unified_cgroups: true,
             routable_nodes: false,
             live_resize: false,
+            ipv6_ports: false,
             // Their network is made of sockets that carry IPv4.
             ipv6: false,
             disk_limit: true,

@@ -56,6 +56,8 @@ pub struct Capabilities {
     pub disk_limit: bool,
     /// Nodes can be given folders of this host.
     pub host_folders: bool,
+    /// Ports of nodes can be published at addresses of IPv6.
+    pub ipv6_ports: bool,
     /// Nodes can have addresses of IPv6.
     pub ipv6: bool,
     /// What snapshots hold, if there are any.

@@ -160,6 +160,7 @@ impl Default for FakeDriver {
             unified_cgroups: true,
             routable_nodes: true,
             live_resize: true,
+            ipv6_ports: true,
             disk_limit: false,
             host_folders: true,
             ipv6: true,

@@ -171,6 +171,7 @@ mod tests {
             unified_cgroups: true,
             routable_nodes: true,
             live_resize: true,
+            ipv6_ports: true,
             disk_limit: false,
             host_folders: true,
             ipv6: true,

@@ -28,6 +28,43 @@ pub(crate) fn without_docker_start_says_how_to_get_it() {
     let _ = told.says("DOCKER_HOST");
 }
 
+pub(crate) fn a_qemu_that_machines_cannot_run_on_is_told_before_anything_is_made() {
+    let sandbox = Sandbox::new();
+    let cluster = sandbox.cluster();
+    let programs = sandbox.path().join("programs");
+    fs::create_dir(&programs).expect("a folder");
+    let install = |name: &str, prints: &str| {
+        fs::write(programs.join(name), format!("#!/bin/sh\necho '{prints}'\n")).expect("a program");
+        fs::set_permissions(programs.join(name), Permissions::from_mode(0o755)).expect("a program");
+    };
+    let told = |verb: &[&str]| {
+        // Nothing else is found there; a shell runs from where it is.
+        let mut skiff = cluster.sandbox().skiff(verb);
+        run(skiff.env("PATH", &programs).env("DOCKER_HOST", "unix:///nonexistent/docker.sock")).ok()
+    };
+    let start = ["start", "--dry-run", "--driver", "qemu", "--listen-address", "::1", "-p", &cluster.name];
+    for (name, prints, words) in [
+        ("none", "", "QEMU is not installed"),
+        (QEMU, "QEMU emulator version 5.2.0 (Debian 1:5.2+dfsg-11)", "QEMU is 5.2.0, machines need 6.0.0 or newer"),
+        (QEMU, "QEMU emulator version 7.2.22", "`qemu-img` is not installed"),
+        ("qemu-img", "qemu-img version 7.2.22", "not at ::1"),
+    ] {
+        install(name, prints);
+        let dry = told(&start).says(words);
+        assert!(
+            dry.stderr.contains("a start would fail now") || dry.stdout.contains("a start would fail now"),
+            "{dry:?}"
+        );
+        if name != "qemu-img" {
+            let _ = told(&["drivers"]).says(words);
+        }
+    }
+    cluster.is_gone();
+}
+
+/// The emulator of machines like this one.
+const QEMU: &str = if cfg!(target_arch = "aarch64") { "qemu-system-aarch64" } else { "qemu-system-x86_64" };
+
 pub(crate) fn a_user_without_rights_is_told_about_the_group() {
     let sandbox = Sandbox::new();
     let uid = run(Command::new("id").arg("-u")).ok();

@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         cut_off_build::a_build_that_is_cut_off_leaves_only_what_the_next_one_goes_on_with,
         cut_off_build::a_killed_node_image_is_made_by_the_next_build,
         lifecycle::what_a_job_forgot_is_deleted_when_the_job_is_gone,
+        bad_host::a_qemu_that_machines_cannot_run_on_is_told_before_anything_is_made,
         bad_host::a_damaged_artifact_is_named_and_never_used,
         bad_host::a_full_disk_is_noticed_before_the_build,
         bad_host::a_taken_subnet_is_refused_with_its_owner,

@@ -13,6 +13,7 @@ fn capabilities() -> Capabilities {
         unified_cgroups: false,
         routable_nodes: true,
         live_resize: true,
+        ipv6_ports: true,
         disk_limit: false,
         host_folders: true,
         ipv6: true,
@@ -207,4 +208,21 @@ fn only_skiffs_own_pod_network_is_skiffs_to_set_up() {
     let other = plan(|file| file.cni = Some("none".into()));
     assert!(file(&other, conflist).is_none() && !file(&other, "/etc/skiff/node.env").unwrap().contains("POD_CIDR="));
     assert_ne!(own.fingerprint, other.fingerprint);
+}
+
+#[test]
+fn addresses_that_the_driver_cannot_publish_at_are_refused_all_at_once() {
+    let spec = |listen: &str| {
+        let ports = Some(vec!["[::]:8080:80".into(), "0.0.0.0:8081:81".into()]);
+        let file = SpecFile { listen_address: Some(listen.into()), ports, ..SpecFile::default() };
+        file.resolve("dev".parse().unwrap()).unwrap()
+    };
+    let four = Capabilities { ipv6_ports: false, ..capabilities() };
+    let ClusterError::Settings { problems } = addresses(&spec("::1"), &four).unwrap_err() else { panic!() };
+    let named: Vec<_> = problems.iter().map(|problem| (problem.setting, problem.id)).collect();
+    assert_eq!(named, [("listen-address", "DRV_ADDRESS"), ("ports", "DRV_ADDRESS")]);
+    assert!(problems[0].message.ends_with("not at ::1"), "{}", problems[0].message);
+    assert!(addresses(&spec("::1"), &capabilities()).is_ok());
+    let ports_only = addresses(&spec("127.0.0.1"), &four).unwrap_err();
+    assert!(ports_only.to_string().contains("not at ::"), "{ports_only}");
 }

@@ -97,6 +97,7 @@ where
     // What this host cannot give is told before anything is made.
     node_spec::resources(&wanted.spec, None, &capabilities)?;
     node_spec::families(&wanted.spec, &capabilities)?;
+    node_spec::addresses(&wanted.spec, &capabilities)?;
     images.key(&wanted.spec.kubernetes_version).await.map_err(image_error)?;
     let run = Run {
         name: name.clone(),

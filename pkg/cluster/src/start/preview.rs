@@ -47,6 +47,7 @@ impl Preview {
     /// When it cannot give that.
     pub fn fits(&self, host: &Capabilities) -> Result<(), ClusterError> {
         node_spec::families(&self.spec, host)?;
+        node_spec::addresses(&self.spec, host)?;
         node_spec::resources(&self.spec, None, host).map(drop)
     }
 }

@@ -78,6 +78,11 @@ fn fit_host(document: &mut Value, minor: u64, node: &NodeConfig) {
     if minor >= 27 {
         document["containerRuntimeEndpoint"] = CRI_SOCKET.into();
     }
+    if minor <= 26 {
+        // Five requests a second, their limit, hold up the pods of a new node and the news of them for
+        // seconds. Later kubelets have these limits by themselves.
+        (document["kubeAPIQPS"], document["kubeAPIBurst"]) = (50.into(), 100.into());
+    }
     if minor >= 35 && node.host.cgroup_version == CgroupVersion::V1 {
         // From 1.35 on a kubelet on cgroup v1 refuses to start unless told that this is meant.
         document["failCgroupV1"] = false.into();

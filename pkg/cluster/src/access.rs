@@ -14,7 +14,7 @@ use skiff_config::{ClusterName, NodeRecord};
 use skiff_kubeapi::Access;
 use skiff_store::Store;
 
-use crate::{ClusterError, identity::read};
+use crate::{ClusterError, clock, identity::read, lifetime::renewal_margin};
 
 /// The authority's certificate.
 pub(crate) const CA: &str = "ca.crt";
@@ -22,14 +22,6 @@ pub(crate) const CA: &str = "ca.crt";
 const CERTIFICATE: &str = "client.crt";
 /// Its key.
 const KEY: &str = "client.key";
-/// A certificate that ends sooner than this is issued anew at the next start.
-const RENEWAL_MARGIN: Duration = Duration::from_hours(30 * 24);
-
-/// How long before their end certificates of a validity are issued anew: those that are good for a
-/// few days only are not renewed at each start.
-pub(crate) fn renewal_margin(validity: Duration) -> Duration {
-    RENEWAL_MARGIN.min(validity / 4)
-}
 
 /// Where the files lie that a kubeconfig may point to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -74,6 +66,21 @@ impl ClientFiles {
         ];
         Ok(store.write_files(name, files)?)
     }
+}
+
+/// Tells of a certificate of the user's that no API server takes now, with the way out.
+///
+/// # Errors
+/// When the profile cannot be read.
+pub fn outdated(store: &Store, cluster: &ClusterName, now: SystemTime) -> Result<Option<String>, ClusterError> {
+    let user = read(store, cluster, CERTIFICATE)?.and_then(|pem| Certificate::parse(CERTIFICATE, &pem).ok());
+    Ok(user.filter(|user| user.needs_renewal(now, Duration::ZERO)).map(|user| {
+        let what = match user.expires() {
+            end if end <= now => format!("ended at {}", clock::rfc3339(end)),
+            _ => "is yet to begin by this host's clock".to_owned(),
+        };
+        format!("kubectl's certificate {what}: `skiff start -p {cluster}` renews it")
+    }))
 }
 
 /// How to reach the API server of a stored control plane.

@@ -1,7 +1,7 @@
 //! Gc: clusters whose makers are gone.
 //!
 //! Nothing is removed without proof: a lease that is over, or a making that was cut off long ago.
-//! Machines without a profile may belong to another skiff home, so they are only told about, unless
+//! Machines and networks without a profile may belong to another skiff home, so they are only told about, unless
 //! the lease they carry is over.
 
 use std::{
@@ -10,7 +10,7 @@ use std::{
 };
 
 use skiff_config::{ClusterFile, ClusterName, Phase};
-use skiff_driver::{Driver, NodeStatus};
+use skiff_driver::Driver;
 
 use crate::{ClusterError, Host, clock, delete, host::driver_error, lease::Lease};
 
@@ -94,11 +94,12 @@ enum Verdict {
     Unknown(String),
 }
 
-/// All clusters there are: by profile, and by the labels of machines.
+/// All clusters there are: by profile, and by the labels of machines and networks.
 async fn candidates<D: Driver, C, K>(host: &Host<D, C, K>) -> Result<BTreeSet<ClusterName>, ClusterError> {
     let machines = host.driver.list(None).await.map_err(driver_error)?.into_iter().map(|node| node.cluster);
+    let networks = host.driver.networks().await.map_err(driver_error)?.into_iter().map(|network| network.cluster);
     let profiles = host.store.list()?.into_iter().filter_map(|entry| entry.name.parse().ok());
-    Ok(machines.chain(profiles).collect())
+    Ok(machines.chain(networks).chain(profiles).collect())
 }
 
 /// `locked` if another skiff works on it.
@@ -117,7 +118,7 @@ async fn judge<D: Driver, C, K>(
             let lease = Lease::load(&host.store, cluster)?;
             Ok(stored(&file, &lease, locked, now))
         }
-        Ok(None) => Ok(orphaned(&host.driver.list(Some(cluster)).await.map_err(driver_error)?, now)),
+        Ok(None) => Ok(orphaned(&marks(host, cluster).await?, now)),
         Err(error) => Ok(Verdict::Unknown(format!("its profile is damaged: {error}"))),
     }
 }
@@ -134,10 +135,22 @@ fn stored(file: &ClusterFile, lease: &Lease, locked: bool, now: SystemTime) -> V
     Verdict::InUse
 }
 
-/// Judges machines that no profile belongs to, by what they are marked with.
-fn orphaned(nodes: &[NodeStatus], now: SystemTime) -> Verdict {
-    let leases: BTreeMap<_, _> = nodes.iter().map(|node| (&node.name, Lease::from_marks(&node.marks))).collect();
-    let mut ended = leases.values().map(|lease| lease.ended(now));
+/// What a cluster's machines are marked with. Where a skiff was killed before it made one, its network is.
+async fn marks<D: Driver, C, K>(
+    host: &Host<D, C, K>,
+    cluster: &ClusterName,
+) -> Result<Vec<BTreeMap<String, String>>, ClusterError> {
+    let nodes = host.driver.list(Some(cluster)).await.map_err(driver_error)?;
+    if !nodes.is_empty() {
+        return Ok(nodes.into_iter().map(|node| node.marks).collect());
+    }
+    let networks = host.driver.networks().await.map_err(driver_error)?;
+    Ok(networks.into_iter().filter(|network| network.cluster == *cluster).map(|network| network.marks).collect())
+}
+
+/// Judges what no profile belongs to, by what it is marked with.
+fn orphaned(marks: &[BTreeMap<String, String>], now: SystemTime) -> Verdict {
+    let mut ended = marks.iter().map(|marks| Lease::from_marks(marks).ended(now));
     match ended.next() {
         None => Verdict::InUse,
         Some(Some(first)) if ended.all(|end| end.is_some()) => {

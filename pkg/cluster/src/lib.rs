@@ -18,6 +18,7 @@ mod identity;
 mod kube;
 mod kubeconfig;
 mod lease;
+mod lifetime;
 mod living;
 mod manifests;
 mod node_delete;
@@ -37,7 +38,7 @@ mod stop;
 mod stopwatch;
 mod upgrade;
 
-pub use access::ClientFiles;
+pub use access::{ClientFiles, outdated};
 pub use addons::{
     AddonListing, AddonReport, AddonRequest, AddonSetting, AddonSettings, AddonState, ListedImage, addon_states,
     configure_addon, disable_addons, enable_addons, list_addons,

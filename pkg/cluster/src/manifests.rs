@@ -30,6 +30,17 @@ pub(crate) struct System<'a> {
 /// The agent talks to the control plane's endpoint and not to the service `kubernetes`, so that it
 /// does not have to wait for kube-proxy.
 pub(crate) fn system(spec: &ClusterSpec, system: &System<'_>) -> String {
+    let routes = routes(spec, system);
+    [filled(DNS, spec, system)].into_iter().chain(routes).collect::<Vec<_>>().join("\n---\n")
+}
+
+/// Those among them for routes between nodes. Alone, a node has nowhere to route to.
+pub(crate) fn routes(spec: &ClusterSpec, system: &System<'_>) -> Option<String> {
+    let wanted = system.nodes > 1 && spec.cni == Cni::Bridge;
+    wanted.then(|| filled(ROUTES, spec, system))
+}
+
+fn filled(template: &str, spec: &ClusterSpec, system: &System<'_>) -> String {
     let networks = format!("{},{}", spec.service_cidrs(), spec.pod_cidrs());
     let (api_port, dns_ip) = (system.endpoint.port.to_string(), spec.cluster_dns_ip().to_string());
     let (pods, host) = (spec.pod_cidrs(), system.host.to_string());
@@ -55,11 +66,7 @@ pub(crate) fn system(spec: &ClusterSpec, system: &System<'_>) -> String {
         ("{{api_host}}", &system.endpoint.host),
         ("{{api_port}}", &api_port),
     ];
-    // Alone, a node has nowhere to route to.
-    let routes = system.nodes > 1 && spec.cni == Cni::Bridge;
-    let parts = [DNS].into_iter().chain(routes.then_some(ROUTES));
-    let template = parts.collect::<Vec<_>>().join("\n---\n");
-    values.iter().fold(template, |text, (placeholder, value)| text.replace(placeholder, value))
+    values.iter().fold(template.to_owned(), |text, (placeholder, value)| text.replace(placeholder, value))
 }
 
 #[cfg(test)]

@@ -203,7 +203,8 @@ pub struct NodeReport {
     pub kubeconfig: KubeconfigState,
     /// Its address.
     pub address: Option<Ipv4Addr>,
-    /// Why its machine is halted though nobody has frozen it, and what to do about it.
+    /// Why it does not do what it should, where that can be told, and what to do about it: its machine is
+    /// halted though nobody has frozen it, its certificates have ended, the way to it is gone.
     pub trouble: Option<String>,
 }
 

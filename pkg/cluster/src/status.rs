@@ -1,6 +1,8 @@
 //! Status: what machines, kubelets, API server and kubeconfig are doing.
 
-use std::time::Duration;
+mod trouble;
+
+use std::time::{Duration, SystemTime};
 
 use futures_util::future::join_all;
 use skiff_config::{ClusterFile, ClusterName, ClusterSpec, NodeRecord};
@@ -66,10 +68,14 @@ where
         .filter(|(_, (apiserver, _))| matches!(apiserver, ComponentState::Running | ComponentState::Paused))
         .filter_map(|(record, _)| Some(access::server_url(spec.listen_address, record.apiserver_port?)))
         .collect();
-    // So is the one way to all of them.
-    let entrance = file.status.entrance.map(|entrance| access::server_url(spec.listen_address, entrance.port));
-    let mut servers = servers.iter().chain(&entrance);
+    // So is the one way to all of them, while it leads there.
+    let serves = states.iter().position(|(apiserver, _)| *apiserver == ComponentState::Running);
+    let entrance = trouble::entrance(host, file, &spec, serves.map(|at| &records[at])).await?;
+    let way = file.status.entrance.filter(|_| entrance.is_none());
+    let way = way.map(|entrance| access::server_url(spec.listen_address, entrance.port));
+    let mut servers = servers.iter().chain(&way);
     let led = servers.any(|server| kubeconfig::leads_to(host, name, server).unwrap_or(false));
+    let now = SystemTime::now();
     let mut nodes = Vec::new();
     for (record, (apiserver, kubelet)) in records.iter().zip(states) {
         let machine = live.iter().find(|node| node.name == record.name);
@@ -92,7 +98,14 @@ where
             apiserver,
             kubeconfig,
             address: Some(record.address),
-            trouble: machine.and_then(|node| node.trouble.clone()),
+            trouble: match machine {
+                Some(machine) if machine.trouble.is_some() => machine.trouble.clone(),
+                Some(machine) => {
+                    let certificates = trouble::certificates(host, file, &spec, record, machine.state, now)?;
+                    certificates.or_else(|| entrance.clone().filter(|_| !worker))
+                }
+                None => None,
+            },
         });
     }
     Ok(ClusterStatus { name: name.clone(), version: spec.kubernetes_version, nodes })

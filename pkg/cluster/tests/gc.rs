@@ -62,6 +62,21 @@ async fn machines_without_a_profile_go_only_with_proof() {
 }
 
 #[tokio::test]
+async fn a_network_that_is_all_that_is_left_goes_only_with_proof() {
+    for (ttl, gone) in [(Some(1), true), (None, false)] {
+        let world = with_ttl(ttl).await;
+        // Killed after the network was made, and before anything else; its home is gone, too.
+        world.host.driver.delete(&name(), &name().node(0), false).await.unwrap();
+        world.host.store.remove(&name()).unwrap();
+        assert!(!is_there(&world).await);
+        assert_eq!(names(&gc(&world.host, hours(0), false).await.unwrap()).0, Vec::<String>::new());
+        let (removed, kept) = names(&gc(&world.host, hours(2), false).await.unwrap());
+        assert_eq!((removed.len(), kept.len()), if gone { (1, 0) } else { (0, 1) });
+        assert_eq!(world.host.driver.networks().await.unwrap().is_empty(), gone);
+    }
+}
+
+#[tokio::test]
 async fn whoever_works_on_a_cluster_keeps_it() {
     let world = with_ttl(Some(1)).await;
     let _lock = world.host.store.lock(&name(), "skiff start", |_| {}).await.unwrap();

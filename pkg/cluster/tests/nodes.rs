@@ -3,11 +3,14 @@
 #[expect(dead_code, reason = "the world has more than these tests look at")]
 mod world;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    time::{Duration, SystemTime},
+};
 
 use skiff_cluster::{
     ClusterError, ComponentState, KubeconfigState, Leave, NewNode, Outcome, StartRequest, add_node, delete,
-    delete_node, follow, start, start_node, status, stop, stop_node,
+    delete_node, follow, outdated, start, start_node, status, stop, stop_node,
 };
 use skiff_config::{ClusterFile, ClusterName};
 use skiff_driver::{Capabilities, Driver as _, DriverKind, FakeDriver, MachineState};
@@ -16,6 +19,8 @@ use skiff_report::{Diagnose as _, Event};
 use world::{World, name, options, request};
 
 const LEAVE: Leave = Leave { patience: Duration::from_secs(1), force: false };
+
+const YEAR: Duration = Duration::from_hours(24 * 365);
 
 fn nodes(count: u32) -> StartRequest {
     let mut request = request();
@@ -312,6 +317,51 @@ async fn one_way_leads_to_all_control_planes_for_as_long_as_the_cluster_lives() 
     assert!(world.host.driver.calls().contains(&"stop dev-entrance".to_owned()));
     delete(&world.host, &name()).await.unwrap();
     assert_eq!(world.host.driver.entrance(&name()), None);
+}
+
+#[tokio::test]
+async fn an_entrance_that_somebody_stopped_is_told_with_the_way_out() {
+    let world = running(ha()).await;
+    let entrance = world.host.driver.entrance(&name()).unwrap();
+    *world.host.api.deserted.lock().unwrap() = Some(format!("https://127.0.0.1:{}", entrance.host_port));
+    let told = status(&world.host, &name()).await.unwrap();
+    for node in &told.nodes {
+        assert_eq!((node.apiserver, node.kubeconfig), (ComponentState::Running, KubeconfigState::Misconfigured));
+        let trouble = node.trouble.as_deref().unwrap_or_default();
+        assert!(trouble.contains("dev-entrance") && trouble.contains("`skiff start -p dev`"), "{trouble}");
+    }
+    // Nobody misses it in a cluster that is off.
+    stop(&world.host, &name(), false).await.unwrap();
+    assert!(status(&world.host, &name()).await.unwrap().nodes.iter().all(|node| node.trouble.is_none()));
+}
+
+#[tokio::test]
+async fn certificates_that_have_ended_are_told_and_renewed_by_a_start() {
+    let world = running(nodes(2)).await;
+    let client = || world.host.store.read_file(&name(), "client.crt").unwrap().unwrap();
+    let (before, user) = (file(&world), client());
+    // As long after as it would take, and as if the clock had been set back that far.
+    for made in ["2001-01-01T00:00:00Z", "2099-01-01T00:00:00Z"] {
+        let mut moved = file(&world);
+        moved.status.nodes.iter_mut().for_each(|node| node.made = Some(made.to_owned()));
+        world.host.store.save(&moved).unwrap();
+        let told = status(&world.host, &name()).await.unwrap();
+        for node in &told.nodes {
+            let trouble = node.trouble.as_deref().unwrap_or_default();
+            assert!(trouble.contains(&node.name) && trouble.contains("`skiff start -p dev` renews them"), "{trouble}");
+        }
+        let started = world.ran("kubelet-start");
+        assert_eq!(start(&world.host, &world.images, request()).await.unwrap().outcome, Outcome::Updated);
+        assert_eq!(world.ran("kubelet-start"), started + 2, "both nodes have new ones");
+        assert!(status(&world.host, &name()).await.unwrap().nodes.iter().all(|node| node.trouble.is_none()));
+    }
+    assert_eq!(file(&world).status.nodes[0].address, before.status.nodes[0].address);
+    assert_eq!(client(), user, "the user's own is still good");
+    let outdated = |now| outdated(&world.host.store, &name(), now).unwrap();
+    assert_eq!(outdated(SystemTime::now()), None);
+    for moved in [SystemTime::now() + 20 * YEAR, SystemTime::now() - YEAR] {
+        assert!(outdated(moved).unwrap().contains("`skiff start -p dev` renews it"));
+    }
 }
 
 #[tokio::test]

@@ -5,8 +5,11 @@ mod world;
 
 use std::time::Duration;
 
-use skiff_cluster::{ClusterError, Outcome, StartRequest, add_node, start, start_node, upgrade_under_way};
+use skiff_cluster::{
+    ClusterError, Outcome, StartRequest, add_node, delete_snapshot, save_snapshot, start, start_node, upgrade_under_way,
+};
 use skiff_config::{ClusterFile, UpgradeStage};
+use skiff_driver::NodeImages as _;
 use skiff_report::{Diagnose as _, Event, ExitCode, chain};
 
 use world::{World, name, options, request};
@@ -113,6 +116,31 @@ async fn other_settings_come_with_the_first_hop_and_go_with_its_failure() {
     start(&world.host, &world.images, bigger).await.unwrap();
     assert_eq!(file(&world).spec.memory.as_deref(), Some("5g"));
     assert_at(&world, NEW);
+}
+
+#[tokio::test]
+async fn snapshots_in_the_way_are_told_before_anything_is_changed() {
+    let world = cluster("2", false).await;
+    let kept = "kept".parse().unwrap();
+    save_snapshot(&world.host, &name(), &kept).await.unwrap();
+    let (since, images) = (world.host.driver.calls().len(), world.host.driver.list_images().await.unwrap());
+    let error = start(&world.host, &world.images, to(NEW)).await.unwrap_err();
+    assert_eq!(error.reason().id, "GUEST_SNAPSHOTS_IN_THE_WAY", "{error}");
+    assert!(error.reason().advice.contains("snapshot delete kept"), "{}", error.reason().advice);
+    assert!(made(&world, since).is_empty() && world.ran("k cordon") == 0);
+    assert_eq!(world.host.driver.list_images().await.unwrap(), images, "not even an image was got");
+    assert_at(&world, "v1.20.2");
+    delete_snapshot(&world.host, &name(), &kept).await.unwrap();
+    start(&world.host, &world.images, to(NEW)).await.unwrap();
+    assert_at(&world, NEW);
+}
+
+#[tokio::test]
+async fn no_snapshot_is_taken_in_the_middle_of_an_upgrade() {
+    let world = cluster("2", false).await;
+    killed_at(&world, "mark-control-plane", to(NEW)).await;
+    let refused = save_snapshot(&world.host, &name(), &"half".parse().unwrap()).await.unwrap_err();
+    assert_eq!(refused.reason().id, "K8S_UPGRADE_UNFINISHED", "{refused}");
 }
 
 #[tokio::test]

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use bollard::Docker;
 use skiff_config::{ClusterName, NodeName};
 use skiff_driver::{
-    Capabilities, Driver, DriverKind, Endpoints, Entrance, ImageInfo, NetworkRequest, NodeImage, NodeImages,
-    NodeNetwork, NodeSpec, NodeStatus, Resources,
+    Capabilities, Driver, DriverKind, Endpoints, Entrance, ImageInfo, NetworkRequest, NetworkStatus, NodeImage,
+    NodeImages, NodeNetwork, NodeSpec, NodeStatus, Resources,
 };
 use skiff_report::Reporter;
 use tokio::sync::OnceCell;
@@ -103,6 +103,10 @@ impl Driver for DockerDriver {
 
     async fn list(&self, cluster: Option<&ClusterName>) -> Result<Vec<NodeStatus>, Error> {
         self.nodes(cluster).await
+    }
+
+    async fn networks(&self) -> Result<Vec<NetworkStatus>, Error> {
+        self.network_list().await
     }
 
     async fn endpoints(&self, cluster: &ClusterName, node: &NodeName) -> Result<Endpoints, Error> {

@@ -43,7 +43,7 @@ pub(crate) const SNAPSHOT_TAKEN: &str = "dev.skiff.snapshot.taken";
 /// On the same: its bytes.
 pub(crate) const SNAPSHOT_SIZE: &str = "dev.skiff.snapshot.size";
 
-/// On containers and volumes: prefix of the node's marks.
+/// On containers, volumes and networks: prefix of their marks.
 pub(crate) const MARK: &str = "dev.skiff.mark.";
 
 /// A set of labels, as the Engine's API has it.
@@ -56,8 +56,14 @@ pub(crate) fn filter(label: &str, value: Option<&str>) -> HashMap<&'static str, 
 }
 
 /// Labels of a cluster's network.
-pub(crate) fn network(cluster: &ClusterName) -> Labels {
-    HashMap::from([(CLUSTER.to_owned(), cluster.to_string())])
+pub(crate) fn network(cluster: &ClusterName, marks: &BTreeMap<String, String>) -> Labels {
+    marked([(CLUSTER, cluster.to_string())], marks)
+}
+
+/// Labels of our own, and those of marks.
+fn marked<const N: usize>(own: [(&str, String); N], marks: &BTreeMap<String, String>) -> Labels {
+    let marks = marks.iter().map(|(key, value)| (format!("{MARK}{key}"), value.clone()));
+    own.map(|(label, value)| (label.to_owned(), value)).into_iter().chain(marks).collect()
 }
 
 /// Labels of a node's volume: enough to make the node again.
@@ -68,8 +74,7 @@ pub(crate) fn volume(spec: &NodeSpec) -> Labels {
         (ROLE, spec.role.to_string()),
         (ADDRESS, spec.address.to_string()),
     ];
-    let marks = spec.marks.iter().map(|(key, value)| (format!("{MARK}{key}"), value.clone()));
-    own.map(|(label, value)| (label.to_owned(), value)).into_iter().chain(marks).collect()
+    marked(own, &spec.marks)
 }
 
 /// Labels of a node's container.

@@ -1,7 +1,7 @@
 //! A cluster's own bridge network.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
@@ -15,7 +15,7 @@ use bollard::{
 };
 use ipnet::{IpNet, Ipv4Net};
 use skiff_config::{ClusterName, ipv6_address, ipv6_beside};
-use skiff_driver::{NetworkRequest, NodeNetwork};
+use skiff_driver::{NetworkRequest, NetworkStatus, NodeNetwork};
 
 use crate::{
     DockerDriver, Error, Resource, failure, labels, mtu,
@@ -31,6 +31,7 @@ const TOLD: usize = 20;
 /// What a network shall be, wherever it lies.
 struct Kind<'a> {
     cluster: &'a ClusterName,
+    marks: &'a BTreeMap<String, String>,
     ipv6: bool,
     mtu: Option<u32>,
 }
@@ -42,7 +43,8 @@ impl DockerDriver {
             return Ok(network);
         }
         let taken = self.taken(&networks);
-        let kind = Kind { cluster: &request.cluster, ipv6: request.ipv6, mtu: self.mtu(&networks) };
+        let (cluster, marks) = (&request.cluster, &request.marks);
+        let kind = Kind { cluster, marks, ipv6: request.ipv6, mtu: self.mtu(&networks) };
         match request.subnet {
             Some(subnet) => self.make_wanted(&kind, subnet, &taken).await,
             None => self.make_free(&kind, &taken).await,
@@ -104,7 +106,7 @@ impl DockerDriver {
             ipam: Some(Ipam { config: Some(ranges), ..Ipam::default() }),
             enable_ipv6: kind.ipv6.then_some(true),
             options: kind.mtu.map(|mtu| HashMap::from([(MTU.to_owned(), mtu.to_string())])),
-            labels: Some(labels::network(cluster)),
+            labels: Some(labels::network(cluster, kind.marks)),
             ..NetworkCreateRequest::default()
         };
         let docker = self.docker.clone();
@@ -125,6 +127,16 @@ impl DockerDriver {
             return existing(&networks, cluster);
         }
         Ok(Some(NodeNetwork { name: cluster.to_string(), subnet, gateway, ipv6: kind.ipv6, mtu: kind.mtu }))
+    }
+
+    /// Those of all clusters.
+    pub(crate) async fn network_list(&self) -> Result<Vec<NetworkStatus>, Error> {
+        let status = |network: &Network| {
+            let labels = network.labels.as_ref()?;
+            let cluster = labels.get(labels::CLUSTER)?.parse().ok()?;
+            Some(NetworkStatus { cluster, marks: labels::marks(labels) })
+        };
+        Ok(self.networks().await?.iter().filter_map(status).collect())
     }
 
     async fn networks(&self) -> Result<Vec<Network>, Error> {

@@ -3,7 +3,7 @@
 mod support;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     io::Read,
     net::{Ipv4Addr, TcpListener as StdListener},
 };
@@ -110,7 +110,12 @@ async fn a_node_whose_network_was_pruned_starts_at_its_old_address() {
         trial.driver.stop(&cluster, &spec.name).await.unwrap();
         // As `docker network prune` does: the Engine spares only networks of running containers.
         engine().remove_network(&spec.network.name).await.unwrap();
-        let request = NetworkRequest { cluster: cluster.clone(), subnet: Some(spec.network.subnet), ipv6: false };
+        let request = NetworkRequest {
+            cluster: cluster.clone(),
+            subnet: Some(spec.network.subnet),
+            ipv6: false,
+            marks: BTreeMap::new(),
+        };
         trial.driver.ensure_network(&request).await.unwrap();
         trial.driver.start(&cluster, &spec.name).await.unwrap();
         let inspected = engine().inspect_container(spec.name.as_str(), None::<InspectContainerOptions>).await.unwrap();
@@ -172,7 +177,7 @@ async fn what_belongs_to_others_is_left_alone() {
             trial.driver.stop(cluster, &spec.name).await.unwrap();
             trial.driver.delete(cluster, &spec.name, false).await.unwrap();
         }
-        let request = NetworkRequest { cluster: three.clone(), subnet: None, ipv6: false };
+        let request = NetworkRequest { cluster: three.clone(), subnet: None, ipv6: false, marks: BTreeMap::new() };
         let error = trial.driver.ensure_network(&request).await.unwrap_err();
         assert!(error.to_string().contains("network"), "{error}");
         for cluster in [&one, &two, &three] {

@@ -9,7 +9,9 @@ use std::{
 use skiff_config::{ClusterName, NodeName};
 use skiff_report::{Diagnose, Reporter};
 
-use crate::{Endpoints, Entrance, NetworkRequest, NodeNetwork, NodeSpec, NodeStatus, Resources, SnapshotKind};
+use crate::{
+    Endpoints, Entrance, NetworkRequest, NetworkStatus, NodeNetwork, NodeSpec, NodeStatus, Resources, SnapshotKind,
+};
 
 /// The drivers there are. Only `skiff-drivers` and the wiring may decide by it; everyone else asks
 /// for [`Capabilities`].
@@ -169,6 +171,15 @@ pub trait Driver: Send + Sync {
     /// # Errors
     /// When the provider does not answer.
     fn list(&self, cluster: Option<&ClusterName>) -> impl Future<Output = Result<Vec<NodeStatus>, Self::Error>> + Send;
+
+    /// The networks of all clusters, as far as they are outside of skiff's own files: one may be all that a skiff
+    /// which was killed has left.
+    ///
+    /// # Errors
+    /// When the provider does not answer.
+    fn networks(&self) -> impl Future<Output = Result<Vec<NetworkStatus>, Self::Error>> + Send {
+        async { Ok(Vec::new()) }
+    }
 
     /// Where a running node answers.
     ///

@@ -16,8 +16,9 @@ use skiff_report::{Diagnose, ExitCode, Reason, Reporter};
 use thiserror::Error;
 
 use crate::{
-    Capabilities, Driver, DriverKind, Endpoints, Entrance, ImageInfo, MachineState, NetworkRequest, NodeImage,
-    NodeImages, NodeNetwork, NodeRole, NodeSpec, NodeStatus, Published, Purpose, Resources, SnapshotKind, SnapshotName,
+    Capabilities, Driver, DriverKind, Endpoints, Entrance, ImageInfo, MachineState, NetworkRequest, NetworkStatus,
+    NodeImage, NodeImages, NodeNetwork, NodeRole, NodeSpec, NodeStatus, Published, Purpose, Resources, SnapshotKind,
+    SnapshotName,
 };
 
 /// What a [`FakeDriver`] refuses.
@@ -136,6 +137,7 @@ struct Disk {
 #[derive(Debug, Default)]
 struct State {
     networks: BTreeMap<ClusterName, NodeNetwork>,
+    network_marks: BTreeMap<ClusterName, BTreeMap<String, String>>,
     machines: BTreeMap<NodeName, Machine>,
     disks: BTreeMap<NodeName, Disk>,
     images: BTreeMap<String, ImageInfo>,
@@ -278,6 +280,7 @@ impl Driver for FakeDriver {
         let gateway = subnet.hosts().next().unwrap_or(subnet.network());
         let network = NodeNetwork { name: request.cluster.to_string(), subnet, gateway, ipv6: request.ipv6, mtu: None };
         state.networks.insert(request.cluster.clone(), network.clone());
+        state.network_marks.insert(request.cluster.clone(), request.marks.clone());
         Ok(network)
     }
 
@@ -363,6 +366,7 @@ impl Driver for FakeDriver {
         let mut guard = self.enter("delete_remains", cluster.as_str())?;
         let state = &mut *guard;
         state.networks.remove(cluster);
+        state.network_marks.remove(cluster);
         state.entrances.remove(cluster);
         state.disks.retain(|node, disk| disk.cluster != *cluster || state.machines.contains_key(node));
         Ok(())
@@ -391,6 +395,15 @@ impl Driver for FakeDriver {
         };
         let wanted = |disk: &Disk| cluster.is_none_or(|cluster| disk.cluster == *cluster);
         Ok(state.disks.iter().filter(|(_, disk)| wanted(disk)).map(status).collect())
+    }
+
+    async fn networks(&self) -> Result<Vec<NetworkStatus>, FakeError> {
+        let state = self.enter("networks", "")?;
+        let status = |(cluster, marks): (&ClusterName, &BTreeMap<_, _>)| NetworkStatus {
+            cluster: cluster.clone(),
+            marks: marks.clone(),
+        };
+        Ok(state.network_marks.iter().map(status).collect())
     }
 
     async fn endpoints(&self, cluster: &ClusterName, node: &NodeName) -> Result<Endpoints, FakeError> {

@@ -19,6 +19,8 @@ mod state;
 pub use driver::{Capabilities, Driver, DriverKind, ImageInfo, NodeImage, NodeImages};
 #[cfg(any(test, feature = "testing"))]
 pub use fake::{FakeDriver, FakeError};
-pub use node::{Entrance, NetworkRequest, NodeNetwork, NodeRole, NodeSpec, Published, Purpose, Resources, SeedFile};
+pub use node::{
+    Entrance, NetworkRequest, NetworkStatus, NodeNetwork, NodeRole, NodeSpec, Published, Purpose, Resources, SeedFile,
+};
 pub use snapshot::{InvalidSnapshotName, Snapshot, SnapshotKind, SnapshotName, Snapshots};
 pub use state::{Endpoints, MachineState, NodeStatus};

@@ -51,6 +51,17 @@ pub struct NetworkRequest {
     /// Whether its machines get addresses of IPv6 too; only asked where `ipv6` is one of the driver's
     /// capabilities.
     pub ipv6: bool,
+    /// Words to keep with it, as with nodes: it may be all that is left of a cluster.
+    pub marks: BTreeMap<String, String>,
+}
+
+/// A network that some cluster has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NetworkStatus {
+    /// The cluster it belongs to.
+    pub cluster: ClusterName,
+    /// The marks it was made with.
+    pub marks: BTreeMap<String, String>,
 }
 
 /// The network a cluster got.

@@ -7,8 +7,8 @@ use std::{
 
 use skiff_config::{ClusterName, NodeName};
 use skiff_driver::{
-    Capabilities, Driver, DriverKind, Endpoints, Entrance, ImageInfo, NetworkRequest, NodeImage, NodeImages,
-    NodeNetwork, NodeSpec, NodeStatus, Resources, Snapshot, SnapshotName, Snapshots,
+    Capabilities, Driver, DriverKind, Endpoints, Entrance, ImageInfo, NetworkRequest, NetworkStatus, NodeImage,
+    NodeImages, NodeNetwork, NodeSpec, NodeStatus, Resources, Snapshot, SnapshotName, Snapshots,
 };
 use skiff_driver_docker::DockerDriver;
 use skiff_driver_hyperkit::HyperkitDriver;
@@ -156,6 +156,10 @@ impl Driver for AnyDriver {
 
     async fn list(&self, cluster: Option<&ClusterName>) -> Result<Vec<NodeStatus>, DriverError> {
         each!(self, driver => driver.list(cluster))
+    }
+
+    async fn networks(&self) -> Result<Vec<NetworkStatus>, DriverError> {
+        each!(self, driver => driver.networks())
     }
 
     async fn endpoints(&self, cluster: &ClusterName, node: &NodeName) -> Result<Endpoints, DriverError> {

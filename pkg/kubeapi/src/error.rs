@@ -232,7 +232,8 @@ fn api_reason(trouble: &Trouble) -> Reason {
         Trouble::Untrusted { .. } => Reason::new(
             "K8S_APISERVER_UNTRUSTED",
             ExitCode::CONTROL_PLANE_ERROR,
-            "Another server answers at that address, or the profile's certificates are not the cluster's own.",
+            "Another server answers at that address, or the certificates are not the cluster's own or have ended: \
+             `skiff start` renews them.",
         ),
         Trouble::Answer { .. } | Trouble::Garbled { .. } | Trouble::Owned { .. } => {
             Reason::new("MK_K8S_CLIENT", ExitCode::CONTROL_PLANE_ERROR, SEE_LOGS)

@@ -56,6 +56,11 @@ impl Collection {
         Self { labels: Some(selector.into()), ..Self::all(path) }
     }
 
+    /// Those among them that are on a node.
+    pub(crate) fn of_node(self, node: &str) -> Self {
+        Self { fields: Some(format!("spec.nodeName={node}")), ..self }
+    }
+
     fn list_request(&self) -> Result<http::Request<Vec<u8>>, Trouble> {
         let mut params = ListParams::default();
         params.field_selector.clone_from(&self.fields);

@@ -119,6 +119,8 @@ fn overlap(one: Ipv4Net, other: Ipv4Net) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn request(cluster: &str, subnet: Option<&str>) -> NetworkRequest {
@@ -126,6 +128,7 @@ mod tests {
             cluster: cluster.parse().unwrap(),
             subnet: subnet.map(|subnet| subnet.parse().unwrap()),
             ipv6: false,
+            marks: BTreeMap::new(),
         }
     }
 

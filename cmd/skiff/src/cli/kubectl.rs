@@ -6,6 +6,7 @@ use std::{
     fs, io,
     path::{Path, PathBuf},
     process::Command,
+    time::SystemTime,
 };
 
 use skiff_artifacts::ArtifactSource;
@@ -36,6 +37,10 @@ impl Args {
         }
         let file = store.load(name)?.ok_or_else(|| ClusterError::NotFound(name.clone()))?;
         let version = file.to_spec().map_err(|problems| ClusterError::Settings { problems })?.kubernetes_version;
+        // It could only say that a certificate has ended, and not which way out there is.
+        if let Some(outdated) = skiff_cluster::outdated(&store, name, SystemTime::now())? {
+            context.ui.warn(&outdated);
+        }
         let mut kubectl = Command::new(program(context, &version)?);
         kubectl.env("KUBECONFIG", kubeconfig(context)?).args(self.arguments);
         Err(become_program(&mut kubectl))

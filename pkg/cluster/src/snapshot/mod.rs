@@ -17,7 +17,7 @@ use skiff_driver::{Capabilities, Driver, MachineState, NodeStatus, Snapshot, Sna
 use skiff_report::Event;
 
 pub use self::error::SnapshotError;
-use crate::{ClusterError, ConnectApi, Host, ServiceApi, host::driver_error, pause, services};
+use crate::{ClusterError, ConnectApi, Host, ServiceApi, host::driver_error, pause, services, upgrade::refuse_half_way};
 
 /// How long an API server that is back may take to answer.
 const API_PATIENCE: Duration = Duration::from_mins(3);
@@ -58,6 +58,7 @@ pub async fn save_snapshot<D: Snapshots, C, K>(
     let _lock = host.lock(cluster).await?;
     let kind = kind(host).await?;
     let file = host.load(cluster)?;
+    refuse_half_way(&host.store, cluster)?;
     let nodes = whole(host, &file).await?;
     let before = kept(host, cluster, &nodes).await?;
     if before.get(name).is_some_and(complete) {
@@ -126,6 +127,7 @@ pub async fn restore_snapshot<D: Snapshots, C, K: ConnectApi<Api: ServiceApi>>(
     let _lock = host.lock(cluster).await?;
     kind(host).await?;
     let file = host.load(cluster)?;
+    refuse_half_way(&host.store, cluster)?;
     let nodes = whole(host, &file).await?;
     let all = kept(host, cluster, &nodes).await?;
     let Some(snapshot) = all.get(name) else {

@@ -19,7 +19,7 @@ use crate::{
     Api, ClusterError, ConnectApi, ImageSource, WaitFor,
     addons::{self, AtStart},
     host::{api_error, image_error},
-    manifests::{self, System},
+    manifests,
     nodes,
 };
 
@@ -138,9 +138,7 @@ where
     /// Applies what every cluster has of skiff: DNS, the enabled addons. Changes nothing where all is there.
     pub(super) async fn apply_parts(&self, fleet: &Fleet, wanted: &Wanted, api: &K::Api) -> Result<(), ClusterError> {
         let agent = self.agent(wanted)?;
-        let endpoint = &fleet.identity.config.endpoint;
-        let system = System { endpoint, agent: &agent, host: fleet.network.gateway, nodes: fleet.size };
-        let system = manifests::system(&wanted.spec, &system);
+        let system = manifests::system(&wanted.spec, &fleet.system(&agent));
         let (addons, patience) = (self.addons(wanted)?, fleet.patience(None));
         let apply = async {
             // Nothing is there yet that could be in the way, so all goes at once.
@@ -201,7 +199,7 @@ where
     }
 
     /// The agent's image. A node may have been made by another skiff, and has that one's agent.
-    fn agent(&self, wanted: &Wanted) -> Result<String, ClusterError> {
+    pub(super) fn agent(&self, wanted: &Wanted) -> Result<String, ClusterError> {
         match wanted.file.status.nodes.first() {
             Some(node) if !node.agent.is_empty() => Ok(node.agent.clone()),
             _ => self.images.agent_image().map_err(image_error),

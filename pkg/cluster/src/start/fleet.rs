@@ -11,7 +11,7 @@ use skiff_driver::NodeNetwork;
 use tokio::sync::watch;
 
 use super::plan::NodeAction;
-use crate::{identity::Identity, node_spec::NodePlan};
+use crate::{identity::Identity, manifests::System, node_spec::NodePlan};
 
 /// How many times as long as it was meant to a wait for a control plane may take, as with all that makes progress.
 const MOST: u32 = 3;
@@ -124,6 +124,12 @@ impl Fleet {
     /// What a control plane that gets on is given once its time is over.
     pub(super) fn more_patience(&self) -> Duration {
         self.patience / MOST
+    }
+
+    /// What the manifests of every cluster depend on.
+    pub(super) fn system<'a>(&'a self, agent: &'a str) -> System<'a> {
+        let (endpoint, host) = (&self.identity.config.endpoint, self.network.gateway);
+        System { endpoint, agent, host, nodes: self.size }
     }
 
     /// Notes that the nodes now are what was planned.

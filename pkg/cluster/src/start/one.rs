@@ -7,15 +7,15 @@ use skiff_runner::Connect;
 
 use super::{
     Run,
-    fleet::{Member, Targets},
+    fleet::{Fleet, Member, Targets},
     plan::{NodeAction, Wanted},
     records::NewNode,
 };
 use crate::{
-    ClusterError, ConnectApi, Host, ImageSource, StartOptions, access,
+    Api, ClusterError, ConnectApi, Host, ImageSource, StartOptions, access,
     addons::Refused,
     host::{api_error, driver_error},
-    kubeconfig, living,
+    kubeconfig, living, manifests,
     node_delete::{self, note_size},
     nodes,
     stopwatch::Stopwatch,
@@ -174,12 +174,14 @@ where
     /// Brings the one node of this run up. True if there was anything to do.
     async fn bring_one_up(&self, mut wanted: Wanted, node: &NodeName) -> Result<bool, ClusterError> {
         let fleet = self.prepare(&mut wanted).await?;
-        let api = match living::control_plane(self.host, &wanted.file, &wanted.spec).await {
-            Ok((_, api)) => api,
-            Err(error) => self.only_api(&wanted, node)?.ok_or(error)?,
+        let (api, served) = match living::control_plane(self.host, &wanted.file, &wanted.spec).await {
+            Ok((_, api)) => (api, true),
+            Err(error) => (self.only_api(&wanted, node)?.ok_or(error)?, false),
         };
         let work = async {
-            self.boot(&fleet, &wanted, &api).await?;
+            // The nodes that are there need not wait for this one to be told where it is.
+            let routes = async { if served { self.apply_routes(&fleet, &wanted, &api).await } else { Ok(()) } };
+            tokio::try_join!(routes, self.boot(&fleet, &wanted, &api))?;
             let parts = self.apply_parts(&fleet, &wanted, &api);
             tokio::try_join!(parts, self.wait_usable(&fleet, &wanted, &api))
         };
@@ -197,6 +199,15 @@ where
         let done = if changed { "is part of" } else { "runs already in" };
         self.host.reporter.step(Step::Done, &format!("Node {node} {done} cluster `{}`", wanted.spec.name));
         Ok(changed)
+    }
+
+    /// Applies what keeps routes between nodes, where that is skiff's. Changes nothing where it is there.
+    async fn apply_routes(&self, fleet: &Fleet, wanted: &Wanted, api: &K::Api) -> Result<(), ClusterError> {
+        let agent = self.agent(wanted)?;
+        match manifests::routes(&wanted.spec, &fleet.system(&agent)) {
+            Some(routes) => api.apply(&routes, fleet.patience(None)).await.map_err(api_error),
+            None => Ok(()),
+        }
     }
 
     /// The API of the node itself: for a control plane while no other one runs.

@@ -1,8 +1,7 @@
 //! Machines: from records of nodes to nodes that run.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use skiff_bootstrap::pki::Validity;
 use skiff_config::{ClusterName, KubeVersion, Limit, NodeRecord, Phase};
 use skiff_driver::{Driver, MachineState, NetworkRequest, NodeImages, NodeNetwork, NodeStatus};
 use skiff_report::Step;
@@ -14,12 +13,11 @@ use super::{
     plan::{self, NodeAction, Wanted},
 };
 use crate::{
-    ClusterError, ConnectApi, ImageSource, SnapshotError,
-    access::renewal_margin,
-    clock, delete, entrance,
+    ClusterError, ConnectApi, ImageSource, SnapshotError, clock, delete, entrance,
     host::{driver_error, image_error},
     identity::{Identity, NodeIdentity},
     lease::Lease,
+    lifetime::Standing,
     node_spec::{self, NodePlan, Surroundings, plan_node},
     nodes::control_planes,
 };
@@ -114,8 +112,7 @@ where
         plan.spec.marks = Lease::load(&host.store, name)?.marks();
         let machine = before.live.iter().find(|node| node.name == record.name);
         let state = machine.map(|node| node.state);
-        let made = record.made.as_ref().or(created).and_then(|text| clock::parse(text));
-        let expiring = made.is_some_and(|made| expiring(made, identity.config.leaf_validity, now));
+        let expiring = Standing::of_node(record, created, identity.config.leaf_validity, now).needs_renewal();
         let as_wanted = record.applied == plan.fingerprint && !expiring && !before.reissue;
         let mut action = plan::node_action(state, as_wanted);
         if action == NodeAction::Replace
@@ -157,7 +154,9 @@ where
             // The subnet around a fixed address, as minikube derives it.
             wanted.spec.static_ip.and_then(|ip| ipnet::Ipv4Net::new(ip, 24).ok()).map(|net| net.trunc())
         });
-        let request = NetworkRequest { cluster: wanted.spec.name.clone(), subnet, ipv6: wanted.spec.ipv6.is_some() };
+        let name = wanted.spec.name.clone();
+        let marks = Lease::load(&self.host.store, &name)?.marks();
+        let request = NetworkRequest { cluster: name, subnet, ipv6: wanted.spec.ipv6.is_some(), marks };
         let network =
             self.watch.time("driver/network", self.host.driver.ensure_network(&request)).await.map_err(driver_error)?;
         wanted.file.status.subnet = Some(network.subnet);
@@ -231,19 +230,13 @@ pub(super) struct Before<'a> {
 }
 
 /// True for a machine whose snapshots still can be restored, and only into itself.
-fn keeps_snapshots(node: &NodeStatus) -> bool {
+pub(super) fn keeps_snapshots(node: &NodeStatus) -> bool {
     let works = matches!(node.state, MachineState::Running | MachineState::Paused | MachineState::Stopped);
     works && !node.snapshots.is_empty()
 }
 
-fn snapshots_in_the_way(cluster: &ClusterName, node: &NodeStatus) -> SnapshotError {
+pub(super) fn snapshots_in_the_way(cluster: &ClusterName, node: &NodeStatus) -> SnapshotError {
     SnapshotError::InTheWay { cluster: cluster.clone(), node: node.name.clone(), names: node.snapshots.clone() }
-}
-
-/// True if the certificates that a node was made with are not good now, or not for much longer. Those
-/// that were made in what is the future, since the clock was set back, are not good yet.
-fn expiring(made: SystemTime, validity: Duration, now: SystemTime) -> bool {
-    now + Validity::SKEW < made || made + validity.saturating_sub(renewal_margin(validity)) < now
 }
 
 /// The node's limits in words.
@@ -255,21 +248,4 @@ fn size(plan: &NodePlan) -> String {
         .memory
         .map_or_else(|| "all memory".to_owned(), |bytes| format!("{} memory", skiff_config::format_bytes(bytes)));
     format!("{cpus}, {memory}")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn certificates_are_renewed_when_the_clock_has_left_their_time() {
-        let (day, year) = (Duration::from_hours(24), Duration::from_hours(24 * 365));
-        let made = clock::parse("2026-06-01T00:00:00Z").unwrap();
-        let expiring = |now| expiring(made, year, now);
-        assert!(!expiring(made) && !expiring(made + 300 * day), "they are good");
-        assert!(!expiring(made - Duration::from_mins(50)), "clocks differ a little");
-        assert!(expiring(made + 340 * day), "they end soon");
-        assert!(expiring(made + 2 * year), "the clock went on without the host");
-        assert!(expiring(made - 2 * day) && expiring(made - year), "the clock was set back");
-    }
 }

@@ -62,13 +62,17 @@ where
             let node = Condition::NodeReady(member.name().to_string());
             self.condition(&phase("wait/node-ready", member), ready, node, member.started, patience, api).await
         }));
-        let routes =
-            Condition::DaemonSet { namespace: "kube-system".to_owned(), name: manifests::ROUTES_NAME.to_owned() };
+        let routed = ready && own_network && fleet.size > 1;
+        let routes = try_join_all(self.to_be_routed(fleet, wanted_cluster).map(|(node, since)| {
+            let label = format!("k8s-app={}", manifests::ROUTES_NAME);
+            let pod = Condition::PodOn { namespace: "kube-system".to_owned(), label, node };
+            self.condition("wait/routes", routed, pod, since, patience, api)
+        }));
         let account = wanted(WaitFor::DefaultServiceAccount);
         let all = async {
             tokio::try_join!(
                 nodes,
-                self.condition("wait/routes", ready && own_network && fleet.size > 1, routes, since, patience, api),
+                routes,
                 self.condition("wait/service-account", account, Condition::DefaultServiceAccount, None, patience, api),
                 self.condition(
                     "wait/system-pods",
@@ -91,6 +95,18 @@ where
             usable = all => usable.map(drop),
             error = network::in_vain(api, self.options.pod_network.as_deref(), patience), if ready => Err(error),
         }
+    }
+
+    /// The nodes that must have their routes, and since when: those of this run, and where it brings a cluster's
+    /// second one, the first one, which had none before.
+    fn to_be_routed(&self, fleet: &Fleet, wanted: &Wanted) -> impl Iterator<Item = (String, Option<SystemTime>)> {
+        let begins = fleet.size == 2 && self.targets != Targets::All && fleet.first().is_none();
+        let members = fleet.members.iter().map(|member| (member.name().to_string(), member.started));
+        let members: Vec<_> = members.collect();
+        let others = wanted.file.status.nodes.iter().filter(|_| begins).map(|record| record.name.to_string());
+        let others = others.filter(|name| members.iter().all(|(member, _)| member != name));
+        let others: Vec<_> = others.map(|name| (name, None)).collect();
+        members.into_iter().chain(others)
     }
 
     pub(super) async fn condition(

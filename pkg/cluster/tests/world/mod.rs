@@ -17,7 +17,7 @@ use skiff_cluster::{
 };
 use skiff_config::{ClusterName, KubeVersion, SpecFile};
 use skiff_driver::{FakeDriver, NodeImage};
-use skiff_kubeapi::{Access, Backend, Condition, Manifest, PodConnection, ServiceInfo};
+use skiff_kubeapi::{Access, Backend, Condition, KubeError, Manifest, PodConnection, ServiceInfo};
 use skiff_report::{Event, Recorder, Reporter};
 use skiff_runner::{Command, Connect, Output, RunError, Runner, SshTarget};
 use skiff_store::Store;
@@ -184,49 +184,63 @@ pub(crate) struct FakeApi {
     pub(crate) backends: Arc<Mutex<Vec<Backend>>>,
     /// It never answers.
     pub(crate) silent: Arc<Mutex<bool>>,
+    /// So many waits for it are over before it is ready.
+    pub(crate) late: Arc<Mutex<u32>>,
     /// How long waits were given: the first and the last of a start.
     pub(crate) patience: Arc<Mutex<Vec<Duration>>>,
+    /// At this server nobody is.
+    pub(crate) deserted: Arc<Mutex<Option<String>>>,
+    /// Where this client was led to.
+    server: String,
 }
 
 impl ConnectApi for FakeApi {
     type Api = Self;
 
-    fn client(&self, _: &Access) -> Result<Self, Infallible> {
-        Ok(self.clone())
+    fn client(&self, access: &Access) -> Result<Self, KubeError> {
+        Ok(Self { server: access.server.clone(), ..self.clone() })
     }
 }
 
 impl Api for FakeApi {
-    type Error = Infallible;
+    type Error = KubeError;
 
     async fn serving(&self, _: Duration) -> bool {
         true
     }
 
-    async fn ready(&self, patience: Duration) -> Result<(), Infallible> {
+    async fn ready(&self, patience: Duration) -> Result<(), KubeError> {
         self.patience.lock().unwrap().push(patience);
+        let late = self.late.lock().unwrap().checked_sub(1);
+        if let Some(left) = late {
+            *self.late.lock().unwrap() = left;
+            return Err(KubeError::NotInTime { what: "readiness".to_owned(), waited: patience, cause: None });
+        }
         let silent = *self.silent.lock().unwrap();
         if silent { std::future::pending().await } else { Ok(()) }
     }
 
-    async fn node_ready(&self, _: &str, _: Duration) -> Result<bool, Infallible> {
+    async fn node_ready(&self, _: &str, waited: Duration) -> Result<bool, KubeError> {
+        if self.deserted.lock().unwrap().as_ref() == Some(&self.server) {
+            return Err(KubeError::NotInTime { what: "an answer".to_owned(), waited, cause: None });
+        }
         Ok(true)
     }
 
-    async fn apply(&self, manifests: &str, _: Duration) -> Result<(), Infallible> {
+    async fn apply(&self, manifests: &str, _: Duration) -> Result<(), KubeError> {
         self.applied.lock().unwrap().push(manifests.to_owned());
         Ok(())
     }
 
-    async fn assign_pod_cidr(&self, _: &str, _: &[IpNet], _: Duration) -> Result<(), Infallible> {
+    async fn assign_pod_cidr(&self, _: &str, _: &[IpNet], _: Duration) -> Result<(), KubeError> {
         Ok(())
     }
 
-    async fn wait(&self, _: &Condition, _: Option<SystemTime>, _: Duration) -> Result<(), Infallible> {
+    async fn wait(&self, _: &Condition, _: Option<SystemTime>, _: Duration) -> Result<(), KubeError> {
         Ok(())
     }
 
-    async fn run_in_pod(&self, _: &str, _: &[&str], patience: Duration) -> Result<(i32, String), Infallible> {
+    async fn run_in_pod(&self, _: &str, _: &[&str], patience: Duration) -> Result<(i32, String), KubeError> {
         self.patience.lock().unwrap().push(patience);
         Ok((0, String::new()))
     }

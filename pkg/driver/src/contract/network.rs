@@ -1,5 +1,7 @@
 //! Behaviours of the driver as a whole and of its networks.
 
+use std::collections::BTreeMap;
+
 use skiff_report::Diagnose;
 
 use super::{Trial, trial::subnet};
@@ -23,7 +25,7 @@ pub async fn network_is_made_once<D: NodeImages>(trial: &Trial<D>) {
 pub async fn network_keeps_its_subnet<D: NodeImages>(trial: &Trial<D>) {
     let cluster = trial.cluster();
     let first = trial.network(&cluster).await;
-    let request = NetworkRequest { cluster, subnet: Some(subnet()), ipv6: false };
+    let request = NetworkRequest { cluster, subnet: Some(subnet()), ipv6: false, marks: BTreeMap::new() };
     assert_eq!(trial.driver.ensure_network(&request).await.expect("the network there is"), first);
 }
 
@@ -39,7 +41,7 @@ pub async fn networks_made_at_once_do_not_overlap<D: NodeImages>(trial: &Trial<D
 pub async fn taken_subnet_is_refused<D: NodeImages>(trial: &Trial<D>) {
     let (first, second) = (trial.cluster(), trial.cluster());
     let network = trial.network(&first).await;
-    let request = NetworkRequest { cluster: second, subnet: Some(network.subnet), ipv6: false };
+    let request = NetworkRequest { cluster: second, subnet: Some(network.subnet), ipv6: false, marks: BTreeMap::new() };
     let error = trial.driver.ensure_network(&request).await.expect_err("a conflict");
     assert_eq!(error.reason().id, "IF_SUBNET_CONFLICT");
     assert!(error.to_string().contains(first.as_str()), "does not name the owner: {error}");
@@ -50,7 +52,8 @@ pub async fn taken_subnet_is_refused<D: NodeImages>(trial: &Trial<D>) {
 /// `delete_remains` frees the subnet, forgets nodes without a machine and may be repeated.
 pub async fn remains_of_a_cluster_go_together<D: NodeImages>(trial: &Trial<D>) {
     let (first, second) = (trial.cluster(), trial.cluster());
-    let request = NetworkRequest { cluster: first.clone(), subnet: Some(subnet()), ipv6: false };
+    let request =
+        NetworkRequest { cluster: first.clone(), subnet: Some(subnet()), ipv6: false, marks: BTreeMap::new() };
     trial.driver.ensure_network(&request).await.expect("a network");
     let spec = trial.node(&first, false).await;
     trial.driver.delete(&first, &spec.name, true).await.expect("deleted");

@@ -85,7 +85,7 @@ impl<D: NodeImages> Trial<D> {
 
     /// The cluster's network, on a subnet of the driver's choice.
     pub async fn network(&self, cluster: &ClusterName) -> NodeNetwork {
-        let request = NetworkRequest { cluster: cluster.clone(), subnet: None, ipv6: false };
+        let request = NetworkRequest { cluster: cluster.clone(), subnet: None, ipv6: false, marks: BTreeMap::new() };
         self.driver.ensure_network(&request).await.expect("a network")
     }
 

@@ -58,6 +58,16 @@ pub enum Condition {
         /// Its name.
         name: String,
     },
+    /// Every pod with this label that is on a node is ready, and there is one. What a DaemonSet tells of itself
+    /// knows of a new node only after a while.
+    PodOn {
+        /// Its namespace.
+        namespace: String,
+        /// The label, as `key=value`.
+        label: String,
+        /// The node.
+        node: String,
+    },
     /// All replicas of a StatefulSet are ready.
     StatefulSet {
         /// Its namespace.
@@ -79,6 +89,9 @@ impl fmt::Display for Condition {
             Self::SystemPods => f.write_str("readiness of the pods in kube-system"),
             Self::Deployment { namespace, name } => write!(f, "availability of deployment {namespace}/{name}"),
             Self::DaemonSet { namespace, name } => write!(f, "readiness of daemon set {namespace}/{name}"),
+            Self::PodOn { namespace, label, node } => {
+                write!(f, "readiness of the pod with {label} in {namespace} on node {node}")
+            }
             Self::StatefulSet { namespace, name } => write!(f, "readiness of stateful set {namespace}/{name}"),
             Self::ApiService(name) => write!(f, "availability of the API {name}"),
             Self::Kind(name) => write!(f, "the kind {name}"),
@@ -129,6 +142,11 @@ impl Client {
                 let is_met = met::daemon_set_is_ready;
                 let selector = |object: &DaemonSet| object.spec.as_ref().map(|spec| spec.selector.clone());
                 self.workload(Workload { kind: "DaemonSet", namespace, name, is_met, selector }, since, &deadline).await
+            }
+            Condition::PodOn { namespace, label, node } => {
+                let pods = format!("/api/v1/namespaces/{namespace}/pods");
+                let pods = Collection::labelled(pods, label).of_node(node);
+                self.pods_ready(namespace, pods, since, None, &deadline).await
             }
             Condition::StatefulSet { namespace, name } => {
                 let is_met = met::stateful_set_is_ready;

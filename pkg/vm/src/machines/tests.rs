@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use skiff_driver::{NetworkRequest, NodeRole, Resources};
 
 use super::*;
@@ -10,7 +12,7 @@ async fn spec(machines: &Machines, cluster: &str) -> NodeSpec {
     let cluster: ClusterName = cluster.parse().unwrap();
     let network = machines
         .networks
-        .ensure(&NetworkRequest { cluster: cluster.clone(), subnet: None, ipv6: false })
+        .ensure(&NetworkRequest { cluster: cluster.clone(), subnet: None, ipv6: false, marks: BTreeMap::new() })
         .await
         .unwrap();
     NodeSpec {

@@ -1,16 +1,17 @@
 //! `skiff node add`.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use skiff_cluster::{NewNode, add_node};
 use skiff_config::{Label, Taint};
-use skiff_report::ExitCode;
+use skiff_report::{ExitCode, Reporter};
 
 use super::{options, recorded_host, short};
 use crate::{
     cli::start::{SourceArgs, go_duration},
-    context::Context,
+    context::{Context, print_line},
     failure::Failure,
+    ui::Timings,
 };
 
 /// Adds a node to a cluster that runs.
@@ -37,13 +38,18 @@ pub(super) struct Args {
     /// What minikube calls the usual: a node that does not become ready is deleted.
     #[arg(long, hide = true, conflicts_with = "keep")]
     delete_on_failure: bool,
+    /// Show where the time went.
+    #[arg(long)]
+    timings: bool,
     #[command(flatten)]
     source: SourceArgs,
 }
 
 impl Args {
     pub(super) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
-        let (host, journal) = recorded_host(context, "skiff node add").await?;
+        let (mut host, journal) = recorded_host(context, "skiff node add").await?;
+        let clock = Arc::new(Timings::new(Arc::clone(&journal) as Arc<dyn Reporter>));
+        host.reporter = Arc::clone(&clock) as Arc<dyn Reporter>;
         let images = self.source.images(context)?;
         let new = NewNode {
             control_plane: self.control_plane,
@@ -56,6 +62,9 @@ impl Args {
         let node = short(&context.cluster, added.node.as_str());
         context.ui.info(&format!("Successfully added {node} to {}!", context.cluster));
         context.ui.finish();
+        if let Some(table) = clock.table().filter(|_| self.timings) {
+            print_line(&table)?;
+        }
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -3,7 +3,7 @@
 mod layout;
 mod text;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use skiff_cluster::{ClusterError, ClusterStatus, ComponentState, KubeconfigState, NodeReport};
@@ -86,7 +86,8 @@ impl Args {
             let time_to_stop = time_to_stop(&host.store, &context.cluster)?;
             let around = Around { doing: doing.as_ref(), time_to_stop: time_to_stop.as_deref() };
             print(&self.render(&status, around)?)?;
-            for trouble in status.nodes.iter().filter_map(|node| node.trouble.as_deref()) {
+            // What all control planes have in common is told once.
+            for trouble in status.nodes.iter().filter_map(|node| node.trouble.as_deref()).collect::<BTreeSet<_>>() {
                 context.ui.warn(trouble);
             }
             if misled(&status) {
@@ -149,10 +150,12 @@ fn with_node(mut status: ClusterStatus) -> ClusterStatus {
     status
 }
 
-/// True if a cluster that runs cannot be reached by kubectl.
+/// True if a cluster that runs cannot be reached by kubectl, and nothing but the kubeconfig is why.
 fn misled(status: &ClusterStatus) -> bool {
-    let misled =
-        |node: &NodeReport| node.host == ComponentState::Running && node.kubeconfig == KubeconfigState::Misconfigured;
+    let misled = |node: &NodeReport| {
+        let stale = node.kubeconfig == KubeconfigState::Misconfigured;
+        stale && node.host == ComponentState::Running && node.trouble.is_none()
+    };
     status.nodes.iter().any(misled)
 }
 

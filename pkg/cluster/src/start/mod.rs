@@ -3,6 +3,7 @@
 //! Every step may run again, so a start that was killed is picked up by the next one. A cluster
 //! that nobody could use yet is undone when its start fails.
 
+mod begin;
 mod boot;
 mod converge;
 mod fleet;
@@ -19,7 +20,7 @@ mod resize;
 mod upgrade;
 mod usable;
 
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use skiff_config::{ClusterFile, ClusterName, Phase};
 use skiff_driver::{Capabilities, Driver, NodeImages};
@@ -33,18 +34,17 @@ pub use self::one::{NodeOutcome, add_node, start_node, stop_node};
 pub use self::preview::{Before, Preview, preview};
 pub use self::records::NewNode;
 use self::{
+    begin::Asked,
     fleet::{Fleet, Member, Targets},
     plan::{NodeAction, Wanted},
-    upgrade::{Found, Passage},
+    upgrade::Passage,
 };
 use crate::{
     ClusterError, ConnectApi, Host, ImageSource, Outcome, StartOptions, StartReport, StartRequest, access,
-    addons::{self, Refused},
+    addons::Refused,
     delete,
-    host::{api_error, driver_error, image_error},
-    kubeconfig,
-    lease::Lease,
-    node_spec, pause, queue,
+    host::{api_error, image_error},
+    kubeconfig, pause, queue,
     stopwatch::Stopwatch,
 };
 
@@ -63,44 +63,18 @@ where
     K: ConnectApi,
     I: ImageSource,
 {
-    let reporter = &*host.reporter;
-    let watch = Stopwatch::start(reporter);
-    reporter.step(Step::InitialSetup, &format!("skiff {} cluster `{}`", env!("CARGO_PKG_VERSION"), request.name));
+    let watch = Stopwatch::start(&*host.reporter);
+    host.reporter.step(Step::InitialSetup, &format!("skiff {} cluster `{}`", env!("CARGO_PKG_VERSION"), request.name));
     let _lock = host.lock(&request.name).await?;
-    let mut stored = host.store.load(&request.name)?;
-    let known = stored.is_some();
-    let found = Found::look(&host.store, stored.as_mut(), &request.given)?;
-    host.check_name(&request.name)?;
-    let StartRequest { name, given, defaults, options } = request;
-    let mut wanted = plan::resolve(&name, stored, given, defaults)?;
-    addons::want(&mut wanted.file, &wanted.spec, &host.catalog, &options)?;
-    for refused in &wanted.refused {
-        let plan::Refused { setting, wanted, kept } = refused;
-        let delete = match *setting {
-            "nodes" | "ha" => "`skiff node add` and `skiff node delete` change that".to_owned(),
-            _ => format!("`skiff delete -p {name}` first to change it"),
-        };
-        reporter.warn(&format!("--{setting} {wanted} is left out: the cluster was made with {kept}; {delete}."));
-    }
-
-    if wanted.spec.etcd_unsafe_fsync {
-        reporter.warn(
-            "etcd does not wait for the disk (--etcd-unsafe-fsync): should this host crash or lose power, the cluster's \
-             data may be lost or damaged. A stop, and the end of a process, do no harm.",
-        );
-    }
-    reporter.step(Step::SelectingDriver, &format!("Using the {} driver", host.driver.kind()));
-    let capabilities = match host.capabilities {
-        Some(known) => known,
-        None => watch.time("driver/check", host.driver.check()).await.map_err(driver_error)?,
-    };
-    // What this host cannot give is told before anything is made.
-    node_spec::resources(&wanted.spec, None, &capabilities)?;
-    node_spec::families(&wanted.spec, &capabilities)?;
-    node_spec::addresses(&wanted.spec, &capabilities)?;
+    let asked = Asked::read(host, request)?;
+    asked.tell(&*host.reporter);
+    let Asked { name, known, wanted, found, options } = asked;
+    host.reporter.step(Step::SelectingDriver, &format!("Using the {} driver", host.driver.kind()));
+    let capabilities = begin::capabilities(host, &watch).await?;
+    begin::fits(&wanted.spec, &capabilities)?;
     images.key(&wanted.spec.kubernetes_version).await.map_err(image_error)?;
     let run = Run {
-        name: name.clone(),
+        name,
         host,
         images,
         watch: &watch,
@@ -114,34 +88,14 @@ where
         run.ensure_image(&wanted.spec.kubernetes_version).await?;
         return Ok(run.report(Outcome::Downloaded, &wanted, None));
     }
-    kubeconfig::check(host, &wanted.spec, &options)?;
-    // A start stores the profile before it makes a machine, so these are somebody's who is in use.
-    if !known && !host.driver.list(Some(&name)).await.map_err(driver_error)?.is_empty() {
-        return Err(ClusterError::Orphaned(name));
-    }
-    pause::thaw_before_start(host, &name).await?;
+    run.may_begin(&wanted, known).await?;
+    pause::thaw_before_start(host, &run.name).await?;
     let fresh = wanted.file.status.phase == Phase::Creating;
-    match Lease::begin(options.ttl, options.owner, SystemTime::now())? {
-        lease if fresh => lease.save(&host.store, &name)?,
-        Lease { expires: None, owner: None } => {}
-        _ => reporter.warn("--ttl and --owner-pid are left out: how long a cluster lives is settled when it is made."),
-    }
-    let place = queue::place(host, &name, &capabilities).await?;
+    run.lease(fresh)?;
+    let place = queue::place(host, &run.name, &capabilities).await?;
     let brought = Box::pin(run.bring_up_or_upgrade(wanted, found)).await;
     drop(place);
-    let first = match brought {
-        Ok(report) => {
-            let refused = |source| ClusterError::AddonsRefused { cluster: name, source: Box::new(source) };
-            return run.refused.take().map(refused).map_or(Ok(report), Err);
-        }
-        Err(error) => error,
-    };
-    let undo = fresh && !options.keep || options.delete_on_failure;
-    run.show_log(&first, undo);
-    match if undo { delete::remove(host, &name).await.map(drop) } else { Ok(()) } {
-        Ok(()) => Err(first),
-        Err(undo) => Err(ClusterError::Undo { first: Box::new(first), undo: Box::new(undo) }),
-    }
+    run.settle(brought, fresh).await
 }
 
 /// How long to wait for somebody who has taken the cluster over from a start that was cut off.
@@ -191,6 +145,28 @@ where
     K: ConnectApi,
     I: ImageSource,
 {
+    /// The end of a start: what came of it, or the way back if it failed.
+    async fn settle(
+        &self,
+        brought: Result<StartReport, ClusterError>,
+        fresh: bool,
+    ) -> Result<StartReport, ClusterError> {
+        let first = match brought {
+            Ok(report) => {
+                let refused =
+                    |source| ClusterError::AddonsRefused { cluster: self.name.clone(), source: Box::new(source) };
+                return self.refused.take().map(refused).map_or(Ok(report), Err);
+            }
+            Err(error) => error,
+        };
+        let undo = fresh && !self.options.keep || self.options.delete_on_failure;
+        self.show_log(&first, undo);
+        match if undo { delete::remove(self.host, &self.name).await.map(drop) } else { Ok(()) } {
+            Ok(()) => Err(first),
+            Err(undo) => Err(ClusterError::Undo { first: Box::new(first), undo: Box::new(undo) }),
+        }
+    }
+
     async fn bring_up(&self, mut wanted: Wanted) -> Result<StartReport, ClusterError> {
         let (outcome, context) = match Box::pin(self.make_usable(&mut wanted)).await {
             // A stop that was killed may go on in the driver, and end what ran when this start looked.

@@ -7,8 +7,8 @@ use skiff_config::{AddonWish, ClusterFile, ClusterName, ClusterSpec, Phase, Spec
 use skiff_driver::Capabilities;
 use skiff_store::Store;
 
-use super::plan;
-use crate::{ClusterError, StartOptions, StartRequest, addons, node_spec};
+use super::{begin, plan};
+use crate::{ClusterError, StartOptions, StartRequest, addons};
 
 /// What there is of a cluster before its start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +46,7 @@ impl Preview {
     /// # Errors
     /// When it cannot give that.
     pub fn fits(&self, host: &Capabilities) -> Result<(), ClusterError> {
-        node_spec::families(&self.spec, host)?;
-        node_spec::addresses(&self.spec, host)?;
-        node_spec::resources(&self.spec, None, host).map(drop)
+        begin::fits(&self.spec, host)
     }
 }
 

@@ -163,9 +163,8 @@ pub(crate) fn families(spec: &ClusterSpec, capabilities: &Capabilities) -> Resul
         return Ok(());
     }
     let (id, exit, message) = if capabilities.shares_host_kernel {
-        let message = "dual needs IPv6, which this host's kernel has not, or has switched off: `sysctl -w \
-                       net.ipv6.conf.all.disable_ipv6=0` switches it on, unless the kernel was started with \
-                       ipv6.disable=1; ipv4 does without";
+        let message = "dual needs IPv6, and this host's kernel has none: it was built without it, or started with \
+                       ipv6.disable=1. Clusters of ipv4 need none";
         ("HOST_NO_IPV6", ExitCode::HOST_CONFIG, message)
     } else {
         let message = "the network of this driver's machines carries IPv4 only: --driver docker has both families";

@@ -1,6 +1,6 @@
 //! Whether this Engine can hold nodes.
 
-use std::{fs, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use bollard::{
     errors::Error as EngineError,
@@ -30,7 +30,7 @@ impl DockerDriver {
             ipv6_ports: true,
             disk_limit: false,
             host_folders: self.local,
-            ipv6: !self.local || speaks_ipv6(),
+            ipv6: !self.local || has_ipv6(Path::new("/proc/sys")),
             snapshots: SnapshotKind::Disk,
             unified_cgroups: info.cgroup_version == Some(SystemInfoCgroupVersionEnum::_2),
             cpus: info.ncpu.and_then(|cpus| u32::try_from(cpus).ok()).unwrap_or(1),
@@ -49,11 +49,11 @@ impl DockerDriver {
     }
 }
 
-/// Whether this host's kernel speaks IPv6. Where it cannot be asked, as an Engine of a Mac runs elsewhere, the
-/// Engine has the last word.
-fn speaks_ipv6() -> bool {
-    let off = fs::read_to_string("/proc/sys/net/ipv6/conf/all/disable_ipv6").is_ok_and(|text| text.trim() == "1");
-    !Path::new("/proc/net").exists() || Path::new("/proc/net/if_inet6").exists() && !off
+/// Whether this host's kernel has IPv6: it is no matter if it is switched off for the interfaces that are there,
+/// as the Engine switches it on for those it makes. Where it cannot be asked, as an Engine of a Mac runs
+/// elsewhere, the Engine has the last word.
+fn has_ipv6(kernel: &Path) -> bool {
+    !kernel.join("net").exists() || kernel.join("net/ipv6").exists()
 }
 
 /// Checks what the Engine tells of itself.
@@ -83,6 +83,16 @@ mod tests {
     use skiff_report::Diagnose;
 
     use super::*;
+
+    #[test]
+    fn only_a_kernel_that_tells_of_itself_can_lack_ipv6() {
+        let kernel = tempfile::tempdir().unwrap();
+        assert!(has_ipv6(kernel.path()), "another system");
+        std::fs::create_dir(kernel.path().join("net")).unwrap();
+        assert!(!has_ipv6(kernel.path()));
+        std::fs::create_dir(kernel.path().join("net/ipv6")).unwrap();
+        assert!(has_ipv6(kernel.path()));
+    }
 
     fn reason(api: &str, os: &str, security: &str) -> Option<&'static str> {
         let version = SystemVersion { api_version: Some(api.to_owned()), ..Default::default() };

@@ -11,6 +11,7 @@ mod bad_input;
 mod bad_luck;
 mod builtin;
 mod cut_off_build;
+mod families;
 mod hyperkit;
 mod ingress;
 mod lifecycle;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         bad_luck::a_killed_start_is_picked_up_by_the_next,
         bad_luck::an_interrupted_start_leaves_nothing_of_what_it_began,
         bad_luck::two_profiles_and_other_peoples_contexts_live_beside_each_other,
+        families::what_is_reached_by_ipv4_is_reached_by_ipv6,
         builtin::addons_work_without_pulling_anything,
         second_start::a_cluster_survives_whatever_happens_to_its_machine,
         second_start::changed_settings_are_applied_with_the_data_kept_or_refused_in_words,

@@ -23,6 +23,35 @@ fn capabilities() -> Capabilities {
     }
 }
 
+#[test]
+fn a_node_of_both_families_has_an_address_and_pods_of_each() {
+    let dual = plan(|file| file.ip_family = Some("dual".to_owned()));
+    let ipv6 = dual.config.ipv6.unwrap();
+    assert_eq!((ipv6.address.to_string(), ipv6.pods.to_string()), text("fd73:6b69:c0a8:3100::2", "fd00:10:244::/64"));
+    let contents = |plan: &NodePlan, path: &str| {
+        let file = plan.spec.seed.iter().find(|file| file.path == path).unwrap();
+        String::from_utf8(file.contents.clone()).unwrap()
+    };
+    let settings = contents(&dual, "/etc/skiff/node.env");
+    assert!(settings.contains("\nSERVICE_CIDR6=fd00:10:96::/112\n"), "{settings}");
+    assert!(settings.ends_with("POD_CIDR=10.244.0.0/16\nPOD_CIDR6=fd00:10:244::/56\n"), "{settings}");
+    let network: serde_json::Value =
+        serde_json::from_str(&contents(&dual, "/etc/cni/net.d/10-skiff.conflist")).unwrap();
+    let ranges = &network["plugins"][0]["ipam"]["ranges"];
+    assert_eq!(
+        (&ranges[0][0]["subnet"], &ranges[1][0]["subnet"]),
+        (&"10.244.0.0/24".into(), &"fd00:10:244::/64".into())
+    );
+    let plain = plan(|_| {});
+    assert_eq!(plain.config.ipv6, None);
+    assert!(!contents(&plain, "/etc/skiff/node.env").contains("CIDR6"));
+    assert_ne!(plain.fingerprint, dual.fingerprint);
+}
+
+fn text(one: &str, other: &str) -> (String, String) {
+    (one.to_owned(), other.to_owned())
+}
+
 fn record() -> NodeRecord {
     NodeRecord {
         name: "dev".parse().unwrap(),

@@ -181,7 +181,8 @@ impl ClusterSpec {
             let message = format!("{} is too small for {} nodes: each takes a /24 of it", self.pod_cidr, self.nodes);
             problems.push(Problem::usage("pod-network-cidr", message));
         }
-        if self.ipv6.is_some_and(|_| self.node_pod_ipv6(self.nodes - 1).is_none()) {
+        let pods_of_one = |ipv6: crate::Ipv6Networks| ipv6.pods.prefix_len() <= crate::Ipv6Networks::OF_NODE;
+        if self.ipv6.is_some_and(pods_of_one) && self.node_pod_ipv6(self.nodes - 1).is_none() {
             let message = format!("{} is too small for {} nodes: each takes a /64 of it", self.pod_cidrs(), self.nodes);
             problems.push(Problem::usage("pod-network-cidr", message));
         }

@@ -239,6 +239,11 @@ fn networks_of_a_family_that_is_not_spoken_are_refused() {
         let problems = problems.unwrap_err();
         assert!(problems[0].starts_with(told), "{problems:?}");
     }
+    let long = resolve(|file| {
+        file.ip_family = some("dual");
+        file.pod_network_cidr = some("10.1.0.0/16,fd00:1::/72");
+    });
+    assert_eq!(long.unwrap_err().len(), 1, "that it holds no node goes without saying");
     let few = resolve(|file| {
         (file.ip_family, file.nodes) = (some("dual"), some("3"));
         file.pod_network_cidr = some("fd00:1::/63,10.1.0.0/16");

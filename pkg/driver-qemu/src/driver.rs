@@ -18,7 +18,7 @@ use crate::{
     Error, QemuOptions,
     arguments::{self, Arch},
     folders,
-    life::FIRMWARE,
+    life::{FIRMWARE, trouble},
     version,
 };
 
@@ -170,7 +170,7 @@ impl Driver for QemuDriver {
         for machine in self.machines.list(cluster)? {
             let mut node = machine.status(self.state(&machine).await?)?;
             if node.state == MachineState::Paused {
-                node.trouble = self.trouble(&machine).await;
+                node.trouble = trouble(&machine).await;
             }
             nodes.push(node);
         }

@@ -38,6 +38,9 @@ const BOOT: Duration = Duration::from_mins(10);
 /// How often the console is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// How often its monitor is asked meanwhile.
+const ASK: Duration = Duration::from_secs(2);
+
 /// How long a machine may take to shut down; an emulated one is slow.
 const GRACE: Duration = Duration::from_mins(2);
 
@@ -183,12 +186,20 @@ impl QemuDriver {
         Ok(read)
     }
 
-    /// Waits until a machine's own services begin to start; one that ends before says why.
+    /// Waits until a machine's own services begin to start; one that ends before says why, and so does one that is
+    /// halted since the host is full.
     async fn wait_up(&self, machine: &Machine, read: usize) -> Result<(), Error> {
         let end = Instant::now() + BOOT;
+        let mut ask = Instant::now() + ASK;
         while Instant::now() < end && !said(machine, read).contains(UP) {
             if self.process(machine).is_none() {
                 return Err(self.ended(machine, read));
+            }
+            if Instant::now() >= ask {
+                ask = Instant::now() + ASK;
+                if let Some(error) = disk_trouble(machine).await {
+                    return Err(error);
+                }
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -277,15 +288,6 @@ impl QemuDriver {
         halted_by_disk(machine, &node, &mut monitor).await?.map_or(Ok(()), Err)
     }
 
-    /// Why a machine is halted though nobody has asked for it.
-    pub(crate) async fn trouble(&self, machine: &Machine) -> Option<String> {
-        let node = machine.record.name().ok()?;
-        let [_, questions] = monitors(machine);
-        let mut monitor = Monitor::connect(&questions, &node).await.ok()?;
-        let error = halted_by_disk(machine, &node, &mut monitor).await.ok()??;
-        Some(format!("{error}. {}", error.reason().advice))
-    }
-
     /// Halts a machine.
     pub(crate) async fn pause_machine(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), Error> {
         let _lock = self.machines.lock(node).await?;
@@ -353,6 +355,20 @@ async fn press(monitor: &mut Monitor, is_key: bool) -> Result<(), Error> {
         false => monitor.ask("system_powerdown", json!({})).await,
     };
     pressed.map(drop)
+}
+
+/// Why a machine is halted though nobody has asked for it, in words.
+pub(crate) async fn trouble(machine: &Machine) -> Option<String> {
+    let error = disk_trouble(machine).await?;
+    Some(format!("{error}. {}", error.reason().advice))
+}
+
+/// Why a machine is halted though nobody has asked for it.
+async fn disk_trouble(machine: &Machine) -> Option<Error> {
+    let node = machine.record.name().ok()?;
+    let [_, questions] = monitors(machine);
+    let mut monitor = Monitor::connect(&questions, &node).await.ok()?;
+    halted_by_disk(machine, &node, &mut monitor).await.ok()?
 }
 
 /// Why QEMU has halted a machine, if its disk is the reason.

@@ -3,15 +3,16 @@
 mod support;
 
 use std::{
-    fs,
-    path::PathBuf,
+    fs::{self, File},
+    io::{self, Read},
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
 
 use skiff_config::NodeName;
 use skiff_driver::{
-    Driver, MachineState, NodeSpec, Snapshots,
+    Driver, MachineState, NodeSpec, SeedFile, Snapshots,
     contract::{Trial, run},
 };
 use skiff_driver_qemu::QemuDriver;
@@ -181,6 +182,58 @@ async fn a_damaged_root_is_made_anew_and_damaged_data_is_told() {
         fs::write(disks.join("data.qcow2"), "nonsense").unwrap();
         let error = trial.driver.start(&cluster, &spec.name).await.unwrap_err();
         assert!(error.to_string().starts_with("the data disk of "), "{error}");
+    })
+    .await;
+}
+
+/// A disk in memory, for a host that is full. Gone when it is dropped.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Nothing where this user may not mount.
+    fn at(path: &Path) -> Option<Self> {
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=2g", "skiff-test"]).arg(path).status();
+        mounted.is_ok_and(|status| status.success()).then(|| Self(path.to_owned()))
+    }
+
+    /// Leaves so many MiB free.
+    fn fill(&self, free: u64) -> PathBuf {
+        let room = rustix::fs::statvfs(&self.0).expect("a disk");
+        let path = self.0.join("filler");
+        let size = (room.f_bavail * room.f_frsize).saturating_sub(free << 20);
+        let mut file = File::create(&path).expect("a file");
+        io::copy(&mut io::repeat(1).take(size), &mut file).expect("room");
+        path
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[tokio::test]
+async fn a_full_host_halts_a_machine_which_goes_on_when_there_is_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let Some(disk) = SmallDisk::at(folder.path()) else { return };
+    run(support::subject_in(folder).await, async |trial: &Trial<QemuDriver>| {
+        let cluster = trial.cluster();
+        let mut spec = trial.spec(&cluster).await;
+        spec.seed.push(SeedFile { path: "/etc/fill".to_owned(), mode: 0o644, contents: b"100\n".to_vec() });
+        trial.driver.create(&spec, &Silent).await.unwrap();
+        let filler = disk.fill(60);
+        trial.driver.start(&cluster, &spec.name).await.unwrap();
+        until(trial, &spec, MachineState::Paused).await;
+        let why = trial.status(&cluster, &spec.name).await.unwrap().trouble.unwrap_or_default();
+        assert!(why.contains("is full") && why.contains("`skiff start`"), "{why}");
+        let error = trial.driver.start(&cluster, &spec.name).await.unwrap_err();
+        assert_eq!(error.reason().id, "RSRC_QEMU_STORAGE", "nothing has changed");
+        fs::remove_file(filler).unwrap();
+        trial.driver.start(&cluster, &spec.name).await.unwrap();
+        shows(trial, &spec.name, "filled\r\n", 1).await;
+        assert_eq!(trial.state(&cluster, &spec.name).await, Some(MachineState::Running));
     })
     .await;
 }

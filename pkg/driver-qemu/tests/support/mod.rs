@@ -16,12 +16,13 @@ use skiff_driver_qemu::{QemuDriver, QemuOptions};
 use skiff_report::Silent;
 use skiff_vm::Kit;
 use tar::{Builder, EntryType, Header};
+use tempfile::TempDir;
 
 /// Where Debian's `busybox-static` puts its program, on old and new releases.
 const BUSYBOX: [&str; 2] = ["/bin/busybox", "/usr/bin/busybox"];
 
-/// Says something in the first folder of the host, if there is one, and switches the machine off when
-/// somebody presses its power button. The file on /var is what tests of kept data look at.
+/// Says something in the first folder of the host, if there is one, writes as many MiB to /var as somebody asks
+/// for, and switches the machine off when somebody presses its power button. The file on /var is what tests of kept data look at.
 const INIT: &str = "#!/bin/busybox sh
 if read -r tag place type rest 2>/dev/null </etc/fstab; then
 	/bin/busybox mkdir -p $place
@@ -30,6 +31,9 @@ if read -r tag place type rest 2>/dev/null </etc/fstab; then
 	/bin/busybox mount -t $type $tag $place && /bin/busybox cat $place/asked >$place/said
 fi
 echo up >/dev/console
+if read -r size 2>/dev/null </etc/fill; then
+	/bin/busybox dd if=/dev/zero of=/var/filled bs=1M count=$size conv=fsync && echo filled >/dev/console
+fi
 for device in /sys/class/input/event*; do
 	grep -q 'Power Button' $device/device/name && break
 done
@@ -55,7 +59,14 @@ fn cache() -> PathBuf {
 /// # Panics
 /// When QEMU, busybox or a kernel is missing: these tests prove nothing without them.
 pub(crate) async fn subject() -> Subject<QemuDriver> {
-    let folder = tempfile::tempdir().expect("a folder");
+    subject_in(tempfile::tempdir().expect("a folder")).await
+}
+
+/// The same in a folder that is there already.
+///
+/// # Panics
+/// As [`subject`].
+pub(crate) async fn subject_in(folder: TempDir) -> Subject<QemuDriver> {
     let kit = kit().await;
     let rootfs = folder.path().join("rootfs.tar");
     write_rootfs(&rootfs);

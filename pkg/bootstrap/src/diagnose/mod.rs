@@ -194,6 +194,11 @@ pub fn cause(printed: &str, node_log: &str) -> Cause {
         .unwrap_or(Cause::TooSlow)
 }
 
+/// True if kubeadm gave up since an answer did not come in time: it may come the next time.
+pub(crate) fn lost_patience(printed: &str) -> bool {
+    printed::lost_patience(printed)
+}
+
 /// A setting of the user's that kubeadm only warned of, as the part goes on without it.
 #[must_use]
 pub fn unknown_setting(printed: &str, settings: &[ExtraConfig]) -> Option<Cause> {

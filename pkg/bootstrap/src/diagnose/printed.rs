@@ -60,7 +60,24 @@ pub(super) fn unreachable(evidence: &Evidence<'_>) -> Option<Cause> {
         if let Some(rest) = after(line, "dial tcp ") {
             return Some(Cause::ApiUnreachable { endpoint: word(rest).to_owned() });
         }
-        let slow = ["timed out waiting for", "context deadline exceeded", "i/o timeout"];
-        slow.iter().any(|words| line.contains(words)).then_some(Cause::TooSlow)
+        is_slow(line).then_some(Cause::TooSlow)
     })
+}
+
+/// True for a line about an answer that did not come in time.
+fn is_slow(line: &str) -> bool {
+    let slow = [
+        "timed out waiting for",
+        "context deadline exceeded",
+        "i/o timeout",
+        "TLS handshake timeout",
+        "request timed out",
+        "Client.Timeout exceeded",
+    ];
+    slow.iter().any(|words| line.contains(words))
+}
+
+/// True if kubeadm gave up since an answer did not come in time, and for no other reason.
+pub(super) fn lost_patience(printed: &str) -> bool {
+    printed.lines().rev().find(|line| line.contains("error execution phase")).is_some_and(is_slow)
 }

@@ -12,7 +12,7 @@ mod evacuate;
 mod join;
 mod upgrade;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use skiff_runner::{Command, Output, RunError, Runner};
 
@@ -58,6 +58,10 @@ const ETCD_CONFIG: &str = "/run/skiff-etcd.yaml";
 /// How long one phase may take, however slow the host: some restart the kubelet or wait for the node. What
 /// can be told to have failed ends a phase at once, so that only what hangs takes so long.
 const PHASE_TIMEOUT: Duration = Duration::from_mins(12);
+
+/// How long a phase is run again that only was not answered in time, and the pause before that.
+const SLOWNESS: Duration = Duration::from_mins(6);
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Writes the manifests of etcd and API server and starts the kubelet. Returns what kubeadm printed.
 ///
@@ -237,16 +241,22 @@ fn phase_with(name: &str, config: &str) -> String {
     format!("kubeadm init phase {name} --config {config}")
 }
 
+/// Runs phases. kubeadm gives an API server ten seconds for an answer, which one that starts on a slow host may
+/// need longer for: that is no reason to give up, and every phase may run again.
 async fn run<R: Runner>(runner: &R, action: &str, command: Command) -> Result<String, BootstrapError> {
-    let output = runner.output(command.timeout(PHASE_TIMEOUT)).await;
-    match output {
-        Ok(output) if output.status == 0 => Ok(printed(&output)),
-        Ok(output) => {
-            let printed = printed(&output);
-            let cause = diagnose::cause(&printed, &node_log(runner).await);
-            Err(BootstrapError::Kubeadm { action: action.to_owned(), cause, printed })
+    let (begun, command) = (Instant::now(), command.timeout(PHASE_TIMEOUT));
+    loop {
+        let output = runner.output(command.clone()).await;
+        let output = output.map_err(|source| BootstrapError::Node { action: action.to_owned(), source })?;
+        let printed = printed(&output);
+        if output.status == 0 {
+            return Ok(printed);
         }
-        Err(source) => Err(BootstrapError::Node { action: action.to_owned(), source }),
+        if !diagnose::lost_patience(&printed) || begun.elapsed() >= SLOWNESS {
+            let cause = diagnose::cause(&printed, &node_log(runner).await);
+            return Err(BootstrapError::Kubeadm { action: action.to_owned(), cause, printed });
+        }
+        tokio::time::sleep(AGAIN).await;
     }
 }
 

@@ -45,6 +45,21 @@ async fn the_controller_manager_starts_when_the_api_server_listens() {
     assert!(listens < script.find("control-plane controller-manager").unwrap(), "{script}");
 }
 
+#[tokio::test]
+async fn a_phase_that_was_not_answered_in_time_runs_again_and_one_that_was_refused_does_not() {
+    let (cluster, node) = cluster(&[]);
+    let late = "error execution phase upload-config/kubelet: error creating kubelet configuration ConfigMap: unable \
+                to create ConfigMap: Post \"https://169.254.53.54:8443/api/v1/namespaces/kube-system/configmaps?\
+                timeout=10s\": context deadline exceeded\nTo see the stack trace of this error execute with --v=5\n";
+    let runner = FakeRunner::default().reply("upload-config", 1, "", late);
+    finish_control_plane(&runner, &cluster, &node).await.unwrap();
+    assert_eq!(lines(&runner).iter().filter(|line| line.contains("upload-config")).count(), 2);
+
+    let refused = "error execution phase upload-config/kubelet: configmaps is forbidden\n";
+    let runner = FakeRunner::default().reply("upload-config", 1, "", refused);
+    assert!(finish_control_plane(&runner, &cluster, &node).await.is_err());
+}
+
 #[test]
 fn a_port_is_seen_when_somebody_listens_there() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

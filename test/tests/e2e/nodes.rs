@@ -41,6 +41,7 @@ pub(crate) fn nodes_come_and_go_and_their_pods_find_each_other() {
             ("limits", limits_are_what_pods_can_get),
             ("list and status", lists_tell_of_all_nodes),
             ("host", the_host_has_a_name),
+            ("hairpin", a_pod_reaches_itself_through_its_service),
         ],
     );
     one_node_has_what_is_its_own(&cluster, port);
@@ -51,6 +52,7 @@ pub(crate) fn nodes_come_and_go_and_their_pods_find_each_other() {
     let _ = cluster.run("stop", &[]).ok();
     let _ = cluster.run("start", &[]).ok();
     pods_of_all_nodes_talk(&cluster, 3);
+    the_first_control_plane_leaves_and_kubectl_stays_as_it_is(&cluster);
 }
 
 fn one_node_has_what_is_its_own(cluster: &Cluster<'_>, port: u16) {
@@ -198,11 +200,30 @@ fn lists_tell_of_all_nodes(cluster: &Cluster<'_>) {
 }
 
 fn the_host_has_a_name(cluster: &Cluster<'_>) {
+    let format = ["network", "inspect", "--format", "{{(index .IPAM.Config 0).Gateway}}", &cluster.name];
+    let host = Finished::of(Command::new("docker").args(format)).ok().text().to_owned();
+    assert!(!host.is_empty());
     for pod in pods(cluster, 3) {
         let known = cluster.run("ssh", &["-n", &pod.node, "--", "getent", "hosts", "host.skiff.internal"]).ok();
-        let address = known.text().split_whitespace().next().unwrap_or_default().to_owned();
+        assert_eq!(known.text().split_whitespace().next(), Some(host.as_str()), "{known:?}");
         let told = in_pod(cluster, &pod, &["nslookup", "-type=a", "host.skiff.internal."]);
-        assert!(told.stdout.contains(&address) && !address.is_empty(), "{address} {told:?}");
+        assert!(told.stdout.contains(&host), "{host} {told:?}");
+    }
+}
+
+/// On each node in turn: the only server of a service asks for it by the service's name.
+fn a_pod_reaches_itself_through_its_service(cluster: &Cluster<'_>) {
+    for pod in pods(cluster, 3) {
+        let mark = |word: &str| cluster.kubectl(&["label", "pod", &pod.name, word]).ok();
+        let _ = mark("alone=yes");
+        let url = "http://alone.default.svc.cluster.local/name".to_owned();
+        let name = eventually("a pod's answer to itself", || get(cluster, &pod, std::slice::from_ref(&url)));
+        assert_eq!(name, [pod.name.as_str()]);
+        let _ = mark("alone-");
+        eventually("a service without servers", || {
+            let listed = cluster.kubectl(&["get", "endpoints", "alone", "-o", "jsonpath={.subsets}"]).ok();
+            if listed.text().is_empty() { Ok(()) } else { Err(listed.text().to_owned()) }
+        });
     }
 }
 
@@ -234,4 +255,34 @@ fn a_node_is_added_and_deleted(cluster: &Cluster<'_>, archive: &Path) {
         if routes.contains("10.244.3.0/24") { Err(routes) } else { Ok(routes) }
     });
     assert!(routes.contains("10.244.2.0/24"), "{routes}");
+}
+
+/// With a second control plane the cluster has an entrance, which is where kubectl is led to: whichever of
+/// them goes, its file stays as it is.
+fn the_first_control_plane_leaves_and_kubectl_stays_as_it_is(cluster: &Cluster<'_>) {
+    let _ = cluster.run("node", &["add", "--control-plane"]).ok().says("Successfully added m04");
+    let led_to = || {
+        let context = format!("jsonpath={{.clusters[?(@.name==\"{}\")].cluster.server}}", cluster.name);
+        cluster.kubectl(&["config", "view", "-o", &context]).ok().text().to_owned()
+    };
+    let server = led_to();
+    let entrance = format!("{}-entrance", cluster.name);
+    let bound = Finished::of(Command::new("docker").args(["port", &entrance, "8443/tcp"])).ok();
+    assert_eq!(server, format!("https://{}", bound.text()));
+
+    // Somebody stops it by hand: that is told, and mended.
+    let _ = Finished::of(Command::new("docker").args(["stop", &entrance])).ok();
+    cluster.has_status(4);
+    let _ = cluster.run("status", &[]).says("brings it back");
+    let _ = cluster.run("start", &[]).ok();
+    cluster.has_status(0);
+
+    let _ = cluster.run("node", &["delete", &cluster.name]).ok().says("was successfully deleted.");
+    assert_eq!(led_to(), server);
+    let named = cluster.kubectl(&["get", "nodes", "-o", "name"]).ok();
+    let left: Vec<String> =
+        ["m02", "m03", "m04"].iter().map(|short| format!("node/{}", node(cluster, short))).collect();
+    assert_eq!(named.stdout.lines().collect::<Vec<_>>(), left);
+    cluster.has_status(0);
+    let _ = cluster.run("start", &[]).ok().says("nothing was changed");
 }

@@ -26,12 +26,17 @@ impl Settings {
     /// Reads the file of a skiff home and checks every value. Where there is no home there are no
     /// settings; none is made.
     pub(crate) fn load(home: &Path) -> Result<Self, Failure> {
+        let settings = Self::as_written(home)?;
+        let problems = settings.problems();
+        if problems.is_empty() { Ok(settings) } else { Err(unusable(home).with_details(problems)) }
+    }
+
+    /// Reads the file and takes every value as it is.
+    pub(crate) fn as_written(home: &Path) -> Result<Self, Failure> {
         if !home.exists() {
             return Ok(Self::default());
         }
-        let settings = Self { values: Store::open(home)?.settings()?.0 };
-        let problems = settings.problems();
-        if problems.is_empty() { Ok(settings) } else { Err(unusable(home).with_details(problems)) }
+        Ok(Self { values: Store::open(home)?.settings()?.0 })
     }
 
     fn problems(&self) -> Vec<String> {

@@ -183,6 +183,22 @@ fn settings_can_be_set_seen_and_unset() {
 }
 
 #[test]
+fn what_a_settings_file_holds_is_shown_even_if_it_cannot_be_used() {
+    let skiff = Skiff::new();
+    let file = skiff.home.path().join("config/config.yaml");
+    fs::create_dir_all(file.parent().unwrap()).unwrap();
+    fs::write(&file, "memory: 4g\nolden: 1\n").unwrap();
+    assert_eq!(skiff.run("config view"), (0, "- memory: 4g\n- olden: 1\n".to_owned(), String::new()));
+    assert_eq!(skiff.run("config get memory").1, "4g\n");
+    fs::write(&file, "{memory: [}").unwrap();
+    for line in ["config view", "config get memory", "config set memory 5g", "status"] {
+        let (code, _, err) = skiff.run(line);
+        assert!(code == 38 && err.contains("config.yaml is damaged"), "{line}: {code} {err}");
+    }
+    assert_eq!(fs::read_to_string(&file).unwrap(), "{memory: [}");
+}
+
+#[test]
 fn what_needs_a_cluster_says_that_there_is_none() {
     let skiff = Skiff::new();
     for line in

@@ -152,6 +152,32 @@ pub(crate) fn remove_siblings(keep: &Path) -> Result<(), ArtifactError> {
     Ok(())
 }
 
+/// The folders beside `keep` that were made longer ago than this.
+pub(crate) fn old_siblings(keep: &Path, age: Duration) -> Result<Vec<PathBuf>, ArtifactError> {
+    let Some(parent) = keep.parent() else { return Ok(Vec::new()) };
+    let list = || ArtifactError::io("list", parent);
+    let mut old = Vec::new();
+    for entry in fs::read_dir(parent).map_err(list())? {
+        let entry = entry.map_err(list())?;
+        let made = entry.metadata().and_then(|data| data.modified()).map_err(list())?;
+        if entry.path() != keep && made.elapsed().unwrap_or_default() > age {
+            old.push(entry.path());
+        }
+    }
+    Ok(old)
+}
+
+/// How many bytes the files in a folder hold; what cannot be read counts as nothing.
+pub(crate) fn size(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder) else { return 0 };
+    let of = |entry: fs::DirEntry| match entry.metadata() {
+        Ok(data) if data.is_dir() => size(&entry.path()),
+        Ok(data) => data.len(),
+        Err(_) => 0,
+    };
+    entries.flatten().map(of).sum()
+}
+
 /// Hash of named parts, short enough for a folder name.
 pub(crate) fn key<'a>(parts: impl IntoIterator<Item = &'a str>) -> String {
     let mut text = Vec::new();
@@ -228,6 +254,18 @@ mod tests {
         cache.require_space(1).unwrap();
         let error = cache.require_space(u64::MAX).unwrap_err();
         assert!(matches!(error, ArtifactError::NoSpace { needed: u64::MAX, .. }), "{error}");
+    }
+
+    #[test]
+    fn only_old_folders_make_room_for_a_new_one() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["new", "young", "old"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        let yesterday = std::time::SystemTime::now() - Duration::from_hours(24);
+        File::open(dir.path().join("old")).unwrap().set_modified(yesterday).unwrap();
+        let old = old_siblings(&dir.path().join("new"), Duration::from_hours(1)).unwrap();
+        assert_eq!(old, [dir.path().join("old")]);
     }
 
     #[test]

@@ -62,12 +62,13 @@ enum Action {
 
 impl Args {
     pub(crate) fn run(self, context: &Context) -> Result<ExitCode, Failure> {
-        let settings = &context.settings;
+        // What other commands refuse is shown here, as it can be mended here.
+        let settings = || Settings::as_written(&context.environment.home);
         match self.action {
             Action::Set { key, value } => set(context, &key, &value),
-            Action::Get { key } => get(settings, &key),
+            Action::Get { key } => get(&settings()?, &key),
             Action::Unset { key } => unset(context, &key),
-            Action::View { format } => view(settings, &format),
+            Action::View { format } => view(&settings()?, &format),
             Action::Defaults { key, output } => defaults(&key, output),
         }?;
         Ok(ExitCode::SUCCESS)

@@ -11,17 +11,29 @@ mod mirror;
 mod recipe;
 mod sandbox;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use skiff_config::KubeVersion;
-use skiff_report::Reporter;
+use skiff_report::{Event, Reporter};
 
 use self::build::Build;
 pub(crate) use self::{apt::explain, mirror::Mirror};
-use crate::{ArtifactError, ArtifactSet, ArtifactSource, SourceKind, cache::Cache, official, set::Arch, tools};
+use crate::{
+    ArtifactError, ArtifactSet, ArtifactSource, SourceKind,
+    cache::{self, Cache},
+    official,
+    set::Arch,
+    tools,
+};
 
 /// How long the mirror may take to accept a connection in a check.
 const CONNECT_LIMIT: Duration = Duration::from_secs(3);
+
+/// How long a set is kept that a newer recipe has replaced: an older skiff may still be in use.
+const REPLACED_FOR: Duration = Duration::from_hours(7 * 24);
 
 /// Programs of the host that the source calls, with the Debian package of each.
 const TOOLS: [(&str, &str); 11] = [
@@ -156,8 +168,28 @@ impl ArtifactSource for DebianSource {
         self.check(version).await?;
         let mirror = if build.has_sources() { None } else { Some(self.mirror().await?) };
         build.run(mirror.as_ref(), reporter).await?;
+        discard_replaced(&build.set(), &build.key(), reporter);
         ArtifactSet::sealed(&build.set())
     }
+}
+
+/// Removes sets of the same version that earlier recipes made, and tells how much room that gives.
+fn discard_replaced(set: &Path, key: &str, reporter: &dyn Reporter) {
+    let name = |path: &Path| path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let kind = name(set).strip_suffix(key).map(str::to_owned);
+    // Room is all that is lost where one stays.
+    let Ok(old) = cache::old_siblings(set, REPLACED_FOR) else { return };
+    let replaced = old.iter().filter(|path| kind.as_ref().is_some_and(|kind| name(path).starts_with(kind.as_str())));
+    let freed: u64 = replaced.map(|path| (cache::size(path), cache::remove(path))).map(gone).sum();
+    if freed > 0 {
+        let megabytes = freed / 1_000_000;
+        reporter.report(Event::Info(format!("Removed what earlier skiffs had built of this version ({megabytes} MB)")));
+    }
+}
+
+/// What a removal freed.
+fn gone((size, removed): (u64, Result<(), ArtifactError>)) -> u64 {
+    if removed.is_ok() { size } else { 0 }
 }
 
 #[cfg(test)]
@@ -185,6 +217,31 @@ mod tests {
         let free = source(dir.path(), Stamp::AnyPatch);
         assert_ne!(free.key(&version("v1.20.2")).unwrap(), free.key(&version("v1.20.3")).unwrap());
         assert!(free.key(&version("v1.21.0")).is_err());
+    }
+
+    #[test]
+    fn sets_that_a_newer_recipe_has_replaced_go_after_a_week() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = std::time::SystemTime::now();
+        for (name, days) in [
+            ("v1.20.2-x-debian-new", 30),
+            ("v1.20.2-x-debian-a", 30),
+            ("v1.20.2-x-debian-b", 2),
+            ("v1.20.3-x-debian-a", 30),
+        ] {
+            let set = dir.path().join(name);
+            std::fs::create_dir(&set).unwrap();
+            std::fs::write(set.join("kubelet"), vec![0; 2_000_000]).unwrap();
+            std::fs::File::open(&set).unwrap().set_modified(now - Duration::from_hours(days * 24)).unwrap();
+        }
+        let log = skiff_report::Recorder::default();
+        discard_replaced(&dir.path().join("v1.20.2-x-debian-new"), "new", &log);
+        let left =
+            std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        let left: std::collections::BTreeSet<String> = left.collect();
+        let stays = ["v1.20.2-x-debian-b", "v1.20.2-x-debian-new", "v1.20.3-x-debian-a"];
+        assert_eq!(left, stays.map(str::to_owned).into());
+        assert!(matches!(&log.events()[..], [Event::Info(text)] if text.ends_with("(2 MB)")), "{:?}", log.events());
     }
 
     #[tokio::test]

@@ -1,10 +1,6 @@
 //! Node images in the cache.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{path::PathBuf, time::Duration};
 
 use skiff_report::Reporter;
 
@@ -27,7 +23,8 @@ const MIB: u64 = 1 << 20;
 const BASE_SPACE: u64 = 800 * MIB;
 const ROOTFS_SPACE: u64 = 2200 * MIB;
 
-/// How long an image that a newer one has replaced is kept.
+/// How long an image that a newer one has replaced is kept: another process may be about to hand it to a
+/// driver.
 const YOUNG: Duration = Duration::from_hours(1);
 
 /// Programs of the host that the stages call, with the Debian package of each.
@@ -109,10 +106,10 @@ impl NodeImageStore {
         let archive = base.join(base::ARCHIVE);
         make_folder(&folder, async |part| assemble::make(&part, &archive, spec, set, &mut journal).await).await?;
         // Bases are read under this lock only.
-        for old in old_siblings(&base)? {
+        for old in cache::old_siblings(&base, YOUNG)? {
             cache::remove(&old)?;
         }
-        for old in old_siblings(&folder)? {
+        for old in cache::old_siblings(&folder, YOUNG)? {
             match old.file_name().and_then(|key| key.to_str()) {
                 Some(key) => self.discard(key)?,
                 None => cache::remove(&old)?,
@@ -160,22 +157,6 @@ fn use_of(key: &str) -> String {
     format!("node-image-{key}")
 }
 
-/// The folders beside `keep` that earlier recipes left. Young ones are not among them: another process
-/// may be about to hand them to a driver.
-fn old_siblings(keep: &Path) -> Result<Vec<PathBuf>, ArtifactError> {
-    let Some(parent) = keep.parent() else { return Ok(Vec::new()) };
-    let list = || ArtifactError::io("list", parent);
-    let mut old = Vec::new();
-    for entry in fs::read_dir(parent).map_err(list())? {
-        let entry = entry.map_err(list())?;
-        let age = entry.metadata().and_then(|data| data.modified()).map_err(list())?.elapsed().unwrap_or_default();
-        if entry.path() != keep && age > YOUNG {
-            old.push(entry.path());
-        }
-    }
-    Ok(old)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -187,17 +168,6 @@ mod tests {
             artifacts: "0123456789abcdef".to_owned(),
             agent: Agent { path: "/agent".into(), digest: Digest::of(b"agent") },
         }
-    }
-
-    #[test]
-    fn only_old_images_make_room_for_a_new_one() {
-        let dir = tempfile::tempdir().unwrap();
-        for name in ["new", "young", "old"] {
-            fs::create_dir(dir.path().join(name)).unwrap();
-        }
-        let yesterday = std::time::SystemTime::now() - Duration::from_hours(24);
-        fs::File::open(dir.path().join("old")).unwrap().set_modified(yesterday).unwrap();
-        assert_eq!(old_siblings(&dir.path().join("new")).unwrap(), [dir.path().join("old")]);
     }
 
     #[test]

@@ -326,6 +326,31 @@ async fn a_key_that_cannot_be_read_is_not_taken_for_a_missing_one() {
 }
 
 #[tokio::test]
+async fn a_control_plane_that_gets_on_is_given_more_time_and_one_that_does_not_is_given_up() {
+    let patient = || {
+        let options = skiff_cluster::StartOptions { wait_timeout: Duration::from_mins(10), ..options() };
+        skiff_cluster::StartRequest { options, ..request() }
+    };
+    let world = World::new();
+    world.host.connect.print("f.log 12\n");
+    *world.host.api.late.lock().unwrap() = 1;
+    start(&world.host, &world.images, patient()).await.unwrap();
+
+    // The second look at it shows what the first one did.
+    let world = World::new();
+    world.host.connect.print("f.log 12\n");
+    *world.host.api.late.lock().unwrap() = 2;
+    let error = start(&world.host, &world.images, patient()).await.unwrap_err();
+    assert_eq!(error.reason().id, "K8S_APISERVER_TIMEOUT");
+
+    // And nothing at all is no progress.
+    let world = World::new();
+    *world.host.api.late.lock().unwrap() = 1;
+    let error = start(&world.host, &world.images, patient()).await.unwrap_err();
+    assert_eq!(error.reason().id, "K8S_APISERVER_TIMEOUT");
+}
+
+#[tokio::test]
 async fn all_waits_of_a_start_share_one_deadline() {
     let world = World::new();
     start(&world.host, &world.images, request()).await.unwrap();

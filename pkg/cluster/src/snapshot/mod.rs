@@ -17,7 +17,9 @@ use skiff_driver::{Capabilities, Driver, MachineState, NodeStatus, Snapshot, Sna
 use skiff_report::Event;
 
 pub use self::error::SnapshotError;
-use crate::{ClusterError, ConnectApi, Host, ServiceApi, host::driver_error, pause, services, upgrade::refuse_half_way};
+use crate::{
+    ClusterError, ConnectApi, Host, ServiceApi, host::driver_error, pause, services, upgrade::refuse_half_way,
+};
 
 /// How long an API server that is back may take to answer.
 const API_PATIENCE: Duration = Duration::from_mins(3);

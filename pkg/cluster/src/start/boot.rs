@@ -19,8 +19,7 @@ use crate::{
     Api, ClusterError, ConnectApi, ImageSource, WaitFor,
     addons::{self, AtStart},
     host::{api_error, image_error},
-    manifests,
-    nodes,
+    manifests, nodes,
 };
 
 /// Where kubeadm's output goes, among the cluster's logs.

@@ -90,12 +90,13 @@ pub async fn await_scheduled_stop(store: &Store, name: &ClusterName, at: SystemT
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use skiff_config::{ClusterFile, SpecFile};
 
     use super::*;
 
-    fn place() -> (tempfile::TempDir, Store, ClusterName) {
+    /// A store with the profile of one cluster.
+    pub(crate) fn place() -> (tempfile::TempDir, Store, ClusterName) {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(folder.path()).unwrap();
         let name: ClusterName = "dev".parse().unwrap();

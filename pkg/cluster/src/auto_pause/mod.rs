@@ -205,14 +205,7 @@ mod tests {
     use skiff_config::SpecFile;
 
     use super::*;
-
-    fn place() -> (tempfile::TempDir, Store, ClusterName) {
-        let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(folder.path()).unwrap();
-        let name: ClusterName = "dev".parse().unwrap();
-        store.save(&ClusterFile::new(name.clone(), SpecFile::default())).unwrap();
-        (folder, store, name)
-    }
+    use crate::schedule::tests::place;
 
     #[test]
     fn one_process_attends_a_cluster() {

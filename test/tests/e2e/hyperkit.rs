@@ -60,7 +60,8 @@ impl Place {
     /// Makes the node with keys of its own.
     async fn make(&self) -> Ipv4Addr {
         let image = self.driver.list_images().await.unwrap().remove(0).key;
-        let request = NetworkRequest { cluster: self.cluster.clone(), subnet: None, ipv6: false, marks: BTreeMap::new() };
+        let request =
+            NetworkRequest { cluster: self.cluster.clone(), subnet: None, ipv6: false, marks: BTreeMap::new() };
         let network = self.driver.ensure_network(&request).await.unwrap();
         for key in ["id", "host"] {
             let path = self.sandbox.path().join(key);

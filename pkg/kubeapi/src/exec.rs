@@ -1,6 +1,6 @@
 //! Commands in pods, over the API server's websocket.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Status};
 use kube::api::{Api, AttachParams, AttachedProcess};
@@ -29,7 +29,8 @@ pub struct ExecOutput {
 
 impl Client {
     /// Runs a command in the first running pod of `namespace` that `selector` (`app=x,tier=y`)
-    /// matches, in its first container, without standard input. A ready pod is preferred.
+    /// matches, in its first container, without standard input. A ready pod is preferred, and after a try that
+    /// failed another one: the API tells of the pods of a node that is gone for a minute as if they ran.
     ///
     /// A command that ended is not run again, whatever its exit status; one whose connection broke is, and
     /// one that was ended from outside, as all are whose container ends.
@@ -46,8 +47,9 @@ impl Client {
         let deadline = Deadline::after(patience);
         let pods = Collection::labelled(format!("/api/v1/namespaces/{namespace}/pods"), selector);
         let mut rests = Rests::new();
+        let mut tried = BTreeSet::new();
         loop {
-            let pod = self.follow(pods.clone(), &deadline, first_running).await;
+            let pod = self.follow(pods.clone(), &deadline, |pods| next_running(pods, &tried)).await;
             let pod = pod.map_err(|unmet| no_pod(namespace, selector, &deadline, unmet))?;
             let trouble = match deadline.limit(deadline.left(), self.exec(namespace, &pod, argv)).await {
                 Ok(output) if ended_with_its_container(output.status) && !deadline.is_over() => {
@@ -66,6 +68,10 @@ impl Client {
                     object: format!("a command in pod {namespace}/{pod}"),
                     source: trouble,
                 });
+            }
+            if !tried.insert(pod.clone()) {
+                // All were, so each may have another turn.
+                tried = [pod].into();
             }
             deadline.rest(rests.next()).await;
         }
@@ -142,6 +148,14 @@ pub(crate) fn first_running(pods: &Objects<Pod>) -> Option<String> {
     pod.metadata.name.clone()
 }
 
+/// The same of those that were not tried; of all if there is no other.
+fn next_running(pods: &Objects<Pod>, tried: &BTreeSet<String>) -> Option<String> {
+    let was_tried = |pod: &Pod| pod.metadata.name.as_ref().is_some_and(|name| tried.contains(name));
+    let others = pods.iter().filter(|(_, pod)| !was_tried(pod));
+    let others: Objects<Pod> = others.map(|(key, pod)| (key.clone(), pod.clone())).collect();
+    first_running(&others).or_else(|| first_running(pods))
+}
+
 pub(crate) fn no_pod(namespace: &str, selector: &str, deadline: &Deadline, unmet: Unmet<Pod>) -> KubeError {
     let cause = match unmet.trouble {
         Some(trouble) => Cause::Api(trouble),
@@ -163,6 +177,22 @@ mod tests {
 
     fn status(value: serde_json::Value) -> Status {
         serde_json::from_value(value).unwrap()
+    }
+
+    #[test]
+    fn a_pod_that_failed_comes_after_the_others() {
+        let pod = |name: &str, ready: &str| -> (String, Pod) {
+            let conditions = json!([{ "type": "Ready", "status": ready }]);
+            let status = json!({ "phase": "Running", "conditions": conditions });
+            let pod = json!({ "metadata": { "name": name }, "status": status });
+            (name.to_owned(), serde_json::from_value(pod).unwrap())
+        };
+        let pods: Objects<Pod> = [pod("a", "True"), pod("b", "False"), pod("c", "True")].into();
+        let next = |tried: &[&str]| next_running(&pods, &tried.iter().map(|name| (*name).to_owned()).collect());
+        assert_eq!(next(&[]).as_deref(), Some("a"));
+        assert_eq!(next(&["a"]).as_deref(), Some("c"), "a ready one is preferred");
+        assert_eq!(next(&["a", "c"]).as_deref(), Some("b"));
+        assert_eq!(next(&["a", "b", "c"]).as_deref(), Some("a"));
     }
 
     #[test]

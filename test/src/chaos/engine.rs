@@ -54,6 +54,7 @@ impl Engine {
         eventually("the end of all containers", || {
             let left: Vec<_> = process::all().into_iter().filter(is_the_engines).collect();
             left.iter().for_each(process::Process::kill);
+            left.iter().for_each(process::Process::thaw);
             if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
         });
         for folder in ["/run/docker", "/run/containerd"] {

@@ -35,6 +35,23 @@ impl Process {
             let _ = kill_process(pid, Signal::KILL);
         }
     }
+
+    /// Thaws its container where cgroup v1 freezes: there nothing ends a frozen process.
+    pub(super) fn thaw(&self) {
+        let groups = fs::read_to_string(format!("/proc/{}/cgroup", self.id)).unwrap_or_default();
+        if let Some(group) = self.container.as_deref().and_then(|container| freezer(&groups, container)) {
+            let _ = fs::write(format!("/sys/fs/cgroup/freezer{group}/freezer.state"), "THAWED");
+        }
+    }
+}
+
+/// The group of a container that cgroup v1 freezes as a whole, from a list of cgroups.
+fn freezer<'a>(groups: &'a str, container: &str) -> Option<&'a str> {
+    let group = groups.lines().find_map(|line| line.split_once(":freezer:"))?.1;
+    let end = group.find(container)?.checked_add(container.len())?;
+    // On a host with systemd the group is called `docker-ID.scope`.
+    let end = group[end..].find('/').map_or(group.len(), |slash| end.saturating_add(slash));
+    group.get(..end)
 }
 
 /// The id of the node's container in a list of cgroups such as `4:memory:/docker/ID/kubepods/…`.
@@ -65,5 +82,15 @@ mod tests {
         assert_eq!(container(&format!("3:cpu:/docker/{id}/kubepods/x\n")).as_deref(), Some(&*id));
         assert_eq!(container(&format!("0::/system.slice/docker-{id}.scope\n")).as_deref(), Some(&*id));
         assert_eq!(container("0::/user.slice\n"), None);
+    }
+
+    #[test]
+    fn what_is_frozen_is_the_whole_container() {
+        let id = "0123456789abcdef".repeat(4);
+        let groups = format!("4:memory:/docker/{id}\n3:freezer:/docker/{id}/kubepods/x\n");
+        assert_eq!(freezer(&groups, &id), Some(&*format!("/docker/{id}")));
+        let scope = format!("/system.slice/docker-{id}.scope");
+        assert_eq!(freezer(&format!("3:freezer:{scope}/kubepods\n"), &id), Some(&*scope));
+        assert_eq!(freezer(&format!("0::{scope}\n"), &id), None);
     }
 }

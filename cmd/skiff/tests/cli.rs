@@ -308,7 +308,7 @@ fn the_active_profile_is_chosen_by_name() {
     assert_eq!(skiff.run("profile").1, "dev\n");
     assert_eq!(skiff.run("profile default").1, "skiff profile was successfully set to skiff\n");
     assert_eq!(skiff.run("profile").1, "skiff\n");
-    assert_eq!(skiff.run("profile delete").0, 14);
+    assert_eq!(skiff.run("profile delete").0, 11, "a reserved word");
 }
 
 #[test]

@@ -152,7 +152,7 @@ mod tests {
             .collect();
         let all = "driver kubernetesVersion cpus memory diskSize apiserverPort apiserverNames apiserverIps extraConfig \
                    featureGates serviceClusterIpRange podNetworkCidr dnsDomain subnet staticIp listenAddress ports \
-                   mounts nodes ha cni nodeLabels nodeTaints autoPauseInterval certExpiration etcdUnsafeFsync";
+                   mounts nodes ha cni ipFamily nodeLabels nodeTaints autoPauseInterval certExpiration etcdUnsafeFsync";
         let fields: BTreeSet<String> = all.split_whitespace().map(str::to_lowercase).collect();
         assert_eq!(flags, fields);
     }

@@ -111,7 +111,7 @@ fn commands(act: Act, pick: usize, cluster: &Cluster<'_>) -> Vec<Command> {
         }
         Act::AddNode | Act::DeleteNode => {
             let kind = if pick.is_multiple_of(3) { "--control-plane" } else { "--worker" };
-            vec![skiff("node", &["add", kind])]
+            vec![skiff("node", &["add", kind, "--wait-timeout", "90s"])]
         }
         Act::Addon => {
             vec![skiff("addons", &["disable", "load-balancer"]), skiff("addons", &["enable", "load-balancer"])]

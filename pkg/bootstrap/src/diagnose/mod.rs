@@ -35,7 +35,7 @@ df -P /var /etc
 "#;
 
 /// The same for [`hopeless`], while the node still starts. A kubelet that runs has come over whatever
-/// it said before.
+/// it said before, and a disk is told of only when it has no room at all.
 pub const LOOKOUT_LOG: &str = r#"
 boot=/run/skiff/resolv.conf
 since=$(stat -c %Y $boot 2>/dev/null || echo 0)
@@ -47,6 +47,7 @@ for log in /var/log/pods/kube-system_*/*/*.log; do
     echo "==> $log <=="
     head -n 10 "$log"; tail -n 10 "$log"
 done
+df -P /var | awk 'NR == 1 || $4 < 1024'
 "#;
 
 /// Why it failed.
@@ -211,11 +212,14 @@ pub fn unknown_setting(printed: &str, settings: &[ExtraConfig]) -> Option<Cause>
     Some(Cause::UnknownSetting { setting: format!("{}.{}", found.component.as_str(), found.key) })
 }
 
-/// A cause in the output of [`LOOKOUT_LOG`] that no waiting cures: settings that a part refuses each
-/// time it is started.
+/// A cause in the output of [`LOOKOUT_LOG`] that no waiting cures: a full disk, or settings that a part
+/// refuses each time it is started.
 #[must_use]
 pub fn hopeless(node_log: &str) -> Option<Cause> {
     let evidence = Evidence::new("", node_log);
+    if evidence.disk_is_full() {
+        return Some(Cause::DiskFull);
+    }
     let told = parts::settings(&evidence).or_else(|| kubelet::cause(&evidence)).or_else(|| parts::crash(&evidence))?;
     let waits_for_nothing = match &told {
         Cause::UnknownFlag { .. } | Cause::BadFlagValue { .. } | Cause::FeatureGate { .. } => true,

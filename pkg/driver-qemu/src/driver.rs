@@ -39,14 +39,6 @@ impl QemuDriver {
         Self { options, machines }
     }
 
-    /// Why machines are emulated here, if they are. What is not known yet is tried by a tiny machine, if what
-    /// machines boot with is there; it takes seconds, once in the life of the host.
-    pub async fn emulation(&self) -> Option<String> {
-        let (program, kit) = (self.program().ok()?, &self.options.kit);
-        let version = version::of(&program).await.ok()?.to_string();
-        self.probe(&program, version, kit.kernel(), kit.initrd()).ok()?.emulation().await
-    }
-
     /// QEMU's program.
     pub(crate) fn program(&self) -> Result<String, Error> {
         match &self.options.program {
@@ -103,6 +95,13 @@ impl Driver for QemuDriver {
             cpus,
             memory,
         })
+    }
+
+    /// What is not known yet is tried by a tiny machine, if what machines boot with is there.
+    async fn emulation(&self) -> Option<String> {
+        let (program, kit) = (self.program().ok()?, &self.options.kit);
+        let version = version::of(&program).await.ok()?.to_string();
+        self.probe(&program, version, kit.kernel(), kit.initrd()).ok()?.emulation().await
     }
 
     async fn ensure_network(&self, request: &NetworkRequest) -> Result<NodeNetwork, Error> {

@@ -88,6 +88,12 @@ pub trait Driver: Send + Sync {
     /// What is missing, with the fix as advice.
     fn check(&self) -> impl Future<Output = Result<Capabilities, Self::Error>> + Send;
 
+    /// Why machines are emulated here, if they are; finding that out may take seconds, once in the life of the
+    /// host.
+    fn emulation(&self) -> impl Future<Output = Option<String>> + Send {
+        async { None }
+    }
+
     /// Makes the cluster's network, or returns the one it has, whatever its subnet.
     ///
     /// # Errors

@@ -92,15 +92,6 @@ impl AnyDriver {
     pub fn needs_kernel(&self) -> bool {
         self.kind() != DriverKind::Docker
     }
-
-    /// Why machines are emulated here, if they are; finding that out may take seconds, once in the life of the
-    /// host.
-    pub async fn emulation(&self) -> Option<String> {
-        match self {
-            Self::Qemu(driver) => driver.emulation().await,
-            Self::Docker(_) | Self::Hyperkit(_) => None,
-        }
-    }
 }
 
 impl Driver for AnyDriver {
@@ -116,6 +107,14 @@ impl Driver for AnyDriver {
 
     async fn check(&self) -> Result<Capabilities, DriverError> {
         each!(self, driver => driver.check())
+    }
+
+    async fn emulation(&self) -> Option<String> {
+        match self {
+            Self::Docker(driver) => driver.emulation().await,
+            Self::Qemu(driver) => driver.emulation().await,
+            Self::Hyperkit(driver) => driver.emulation().await,
+        }
     }
 
     async fn ensure_network(&self, request: &NetworkRequest) -> Result<NodeNetwork, DriverError> {

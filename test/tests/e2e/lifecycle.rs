@@ -53,8 +53,10 @@ fn is_paused_when_nobody_uses_it(cluster: &Cluster<'_>) {
             state => Err(state),
         });
     };
-    let _ =
-        cluster.run("start", &["--auto-pause-interval", "10s"]).ok().says("auto-pause-interval: (default) -> 10s (live)");
+    let _ = cluster
+        .run("start", &["--auto-pause-interval", "10s"])
+        .ok()
+        .says("auto-pause-interval: (default) -> 10s (live)");
     frozen("paused");
     let _ = cluster.run("status", &[]).code(2).says("apiserver: Paused");
     answers(cluster);

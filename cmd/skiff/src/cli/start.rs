@@ -52,7 +52,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "PARTS", value_delimiter = ',', default_value = USABLE, value_parser = wait_for)]
     #[arg(help_heading = "Start")]
     wait: Vec<Wait>,
-    /// How long to wait for it.
+    /// How long to wait for it; three times as long where machines are emulated.
     #[arg(long, value_name = "TIME", default_value = "6m", value_parser = go_duration, help_heading = "Start")]
     wait_timeout: Duration,
     /// Only check the settings, and tell what a start would do.

@@ -1,6 +1,6 @@
 //! Machines: from records of nodes to nodes that run.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use skiff_config::{ClusterName, KubeVersion, Limit, NodeRecord, Phase};
 use skiff_driver::{Driver, MachineState, NetworkRequest, NodeImages, NodeNetwork, NodeStatus};
@@ -21,6 +21,10 @@ use crate::{
     node_spec::{self, NodePlan, Surroundings, plan_node},
     nodes::control_planes,
 };
+
+/// How many times as long machines may take that are emulated: alone on a host they take more than ten times as
+/// long as containers, and far longer beside other work.
+const EMULATED: u32 = 3;
 
 impl<D, C, K, I> Run<'_, D, C, K, I>
 where
@@ -73,7 +77,15 @@ where
         if members.iter().any(Member::needs_kubeadm) {
             host.store.save(&wanted.unproven())?;
         }
-        Ok(Fleet { identity, members, network, size, fresh, patience: self.options.wait_timeout })
+        Ok(Fleet { identity, members, network, size, fresh, patience: self.patience().await })
+    }
+
+    /// How long to wait for a machine that runs.
+    async fn patience(&self) -> Duration {
+        match self.host.driver.emulation().await {
+            Some(_) => self.options.wait_timeout.saturating_mul(EMULATED),
+            None => self.options.wait_timeout,
+        }
     }
 
     /// Sees to the one way to the control planes, where there are several.

@@ -29,7 +29,7 @@ pub(super) struct Args {
     /// Taints, such as gpu=yes:NoSchedule.
     #[arg(long, value_name = "TAINTS", value_delimiter = ',')]
     taints: Vec<Taint>,
-    /// How long to wait until it is ready.
+    /// How long to wait until it is ready; three times as long where machines are emulated.
     #[arg(long, value_name = "TIME", default_value = "6m", value_parser = go_duration)]
     wait_timeout: Duration,
     /// Leave a node that does not become ready as it is, to look at it.

@@ -18,7 +18,7 @@ pub(super) struct StartArgs {
     /// The node, such as m02.
     #[arg(value_name = "NAME")]
     node: String,
-    /// How long to wait until it is ready.
+    /// How long to wait until it is ready; three times as long where machines are emulated.
     #[arg(long, value_name = "TIME", default_value = "6m", value_parser = go_duration)]
     wait_timeout: Duration,
     #[command(flatten)]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use skiff_config::{ClusterName, NodeName};
-use skiff_vm::{Image, Machine, VmError};
+use skiff_vm::{Image, Machine, VmError, last_complaint};
 use tokio::{
     process::{Child, Command},
     time::sleep,
@@ -31,9 +31,6 @@ const ATTENDANT: Duration = Duration::from_secs(15);
 
 /// Memory of a machine when nobody says.
 const MEMORY: u64 = 4 << 30;
-
-/// What a guest's own program says when it gives up.
-const COMPLAINT: &str = "skiff: ";
 
 impl HyperkitDriver {
     /// Starts a machine, or thaws it.
@@ -202,9 +199,8 @@ fn spawn(program: &Program, wanted: &Wanted, machine: &Machine) -> Result<Child,
 fn last_words(machine: &Machine) -> String {
     let read = |path| String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned();
     let console = read(machine.file("console-ring"));
-    let complaint = console.lines().filter_map(|line| line.split_once(COMPLAINT)).next_back();
-    if let Some((_, complaint)) = complaint.filter(|(_, text)| !text.starts_with("address ")) {
-        return complaint.trim().to_owned();
+    if let Some(complaint) = last_complaint(&console) {
+        return complaint;
     }
     let log = read(machine.log());
     log.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("nothing").to_owned()

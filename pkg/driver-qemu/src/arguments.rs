@@ -28,8 +28,9 @@ const KERNEL_WORDS: &str = "panic=-1 quiet loglevel=4 systemd.show_status=error 
 /// What an emulated PC's kernel is told besides. Left alone it takes the HPET for its clock, since the
 /// emulated TSC promises nothing; each look at the HPET ends in a lock that all processors share, and
 /// programs look at the clock all the time. The TSC is the host's own, the same for all processors.
-/// Emulation runs nothing ahead, so there is nothing to mitigate.
-const EMULATED_PC_WORDS: &str = "tsc=reliable mitigations=off rcupdate.rcu_expedited=1 nowatchdog";
+/// Emulation runs nothing ahead, so there is nothing to mitigate. The kernel's look whether the timer
+/// interrupts counts on time that a busy host may not give the emulator, and ends in a panic.
+const EMULATED_PC_WORDS: &str = "no_timer_check tsc=reliable mitigations=off rcupdate.rcu_expedited=1 nowatchdog";
 
 /// The net every machine has inside.
 pub(crate) fn inner() -> Ipv4Net {

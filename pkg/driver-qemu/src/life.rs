@@ -14,7 +14,7 @@ use skiff_driver::MachineState;
 use skiff_report::{Diagnose, Reporter};
 use skiff_runner::{Command, LocalRunner, RunError, Runner};
 use skiff_store::Process;
-use skiff_vm::{Machine, VmError, end, wait_gone};
+use skiff_vm::{Machine, VmError, end, last_complaint, wait_gone};
 
 use crate::{
     Accelerator, Error, QemuDriver,
@@ -28,9 +28,8 @@ use crate::{
 /// How long QEMU may take until a machine runs its first instruction.
 const START: Duration = Duration::from_secs(60);
 
-/// What a machine's initial RAM disk says at its end, and how its other lines begin.
+/// What a machine's initial RAM disk says at its end.
 const UP: &str = "skiff: machine is up";
-const WORD: &str = "skiff: ";
 
 /// How long it is waited for. Whoever wants to talk to the machine has a time of his own after that.
 const BOOT: Duration = Duration::from_mins(10);
@@ -209,9 +208,8 @@ impl QemuDriver {
     /// Why a machine ended, as far as its console tells.
     fn ended(&self, machine: &Machine, read: usize) -> Error {
         let said = said(machine, read);
-        let words = said.lines().rev().find_map(|line| line.trim().split_once(WORD)).map(|(_, words)| words.to_owned());
         let last = || said.lines().rev().find(|line| !line.trim().is_empty()).map(|line| line.trim().to_owned());
-        let detail = words.or_else(last).unwrap_or_else(|| "it ended at once".to_owned());
+        let detail = last_complaint(&said).or_else(last).unwrap_or_else(|| "it ended at once".to_owned());
         match machine.record.name() {
             Ok(node) => Error::NotStarting { node, detail },
             Err(error) => error.into(),

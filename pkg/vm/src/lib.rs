@@ -12,6 +12,7 @@
 //! A driver adds how its machines are started and asked to stop. A node has two disks of its own: the
 //! root, a layer over the image that goes with the machine, and `/var`, which is kept.
 
+mod console;
 mod disk;
 mod error;
 mod files;
@@ -28,6 +29,7 @@ mod record;
 mod seed;
 mod snapshot;
 
+pub use console::last_complaint;
 pub use disk::{DiskFormat, DiskTool};
 pub use error::VmError;
 pub use folders::SharedFolder;

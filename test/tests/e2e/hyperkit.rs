@@ -133,8 +133,14 @@ impl Place {
 }
 
 impl Drop for Place {
-    /// A test that failed leaves a machine running.
+    /// A test that failed leaves a machine running, and what the machine said last.
     fn drop(&mut self) {
+        if thread::panicking() {
+            let ring = self.sandbox.home().join("vm/hyperkit/nodes").join(self.node.as_str()).join("console-ring");
+            let said = String::from_utf8_lossy(&fs::read(ring).unwrap_or_default()).replace('\0', "");
+            let last: Vec<&str> = said.lines().rev().take(40).collect();
+            eprintln!("the console's end:\n{}", last.into_iter().rev().collect::<Vec<_>>().join("\n"));
+        }
         for process in self.processes() {
             let _ = Finished::of(Command::new("kill").args(["-KILL", &process]));
         }

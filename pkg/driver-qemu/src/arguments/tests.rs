@@ -60,6 +60,7 @@ fn a_machine_for_each_processor() {
         (vec!["tcg,thread=multi"], vec!["max,la57=off"])
     );
     assert!(values(&emulated, "-append")[0].contains(" tsc=reliable "), "its clock would be slow");
+    assert!(values(&emulated, "-append")[0].contains(" no_timer_check "), "a busy host would make it panic");
     assert!(!values(&x86, "-append")[0].contains("tsc="), "the processor's own clock is as good as it says");
 }
 

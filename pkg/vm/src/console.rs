@@ -15,7 +15,7 @@ const PANIC: &str = "Kernel panic - not syncing: ";
 pub fn last_complaint(console: &str) -> Option<String> {
     let after = |mark| console.lines().filter_map(move |line| line.split_once(mark)).map(|(_, words)| words.trim());
     let is_progress = |words: &&str| PROGRESS.iter().any(|progress| words.starts_with(progress));
-    let complaint = after(FIRST_PROGRAM).filter(|words| !is_progress(words)).next_back().map(str::to_owned);
+    let complaint = after(FIRST_PROGRAM).rfind(|words| !is_progress(words)).map(str::to_owned);
     complaint.or_else(|| after(PANIC).next().map(|words| format!("the kernel gave up: {words}")))
 }
 

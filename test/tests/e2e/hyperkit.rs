@@ -124,6 +124,12 @@ impl Place {
         nodes.first().map(|node| node.state)
     }
 
+    /// What the machine said on its console.
+    fn console(&self) -> String {
+        let ring = self.sandbox.home().join("vm/hyperkit/nodes").join(self.node.as_str()).join("console-ring");
+        String::from_utf8_lossy(&fs::read(ring).unwrap_or_default()).replace('\0', "")
+    }
+
     /// Numbers of the processes that have the machine's folder on their command line.
     fn processes(&self) -> Vec<String> {
         let folder = self.sandbox.home().join("vm/hyperkit/nodes");
@@ -133,14 +139,8 @@ impl Place {
 }
 
 impl Drop for Place {
-    /// A test that failed leaves a machine running, and what the machine said last.
+    /// A test that failed leaves a machine running.
     fn drop(&mut self) {
-        if thread::panicking() {
-            let ring = self.sandbox.home().join("vm/hyperkit/nodes").join(self.node.as_str()).join("console-ring");
-            let said = String::from_utf8_lossy(&fs::read(ring).unwrap_or_default()).replace('\0', "");
-            let last: Vec<&str> = said.lines().rev().take(40).collect();
-            eprintln!("the console's end:\n{}", last.into_iter().rev().collect::<Vec<_>>().join("\n"));
-        }
         for process in self.processes() {
             let _ = Finished::of(Command::new("kill").args(["-KILL", &process]));
         }
@@ -162,7 +162,8 @@ pub(crate) async fn a_machine_lives_from_its_first_boot_to_its_last() {
     let place = Place::new();
     let Place { driver, cluster, node, .. } = &place;
     let address = place.make().await;
-    driver.start(cluster, node).await.unwrap();
+    let started = driver.start(cluster, node).await;
+    assert!(started.is_ok(), "{started:?}; its console: {}", place.console());
     let booted = place.answer("hostname && ip -br address show dev eth0");
     assert!(booted.starts_with(node.as_str()) && booted.contains(&format!("{address}/24")), "{booted}");
     place.answer("echo kept > /var/kept && sync");

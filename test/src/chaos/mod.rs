@@ -20,4 +20,4 @@ mod world;
 
 pub use plan::Plan;
 pub use round::run;
-pub use world::{World, enter};
+pub use world::{World, run_apart};

@@ -9,7 +9,7 @@ use std::{
 };
 
 use super::engine::Engine;
-use crate::{Finished, Sandbox};
+use crate::{Finished, Sandbox, binary};
 
 /// What makes a world: spaces for network, mounts and processes, all of which end with it.
 const SPACES: [&str; 6] = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
@@ -36,26 +36,25 @@ pub struct World {
     disk: PathBuf,
 }
 
-/// A command that runs in a world of its own, or why there can be none on this host.
+/// Runs the program `chaos` in a world of its own, and waits for its end. What it draws is what the
+/// environment says.
 ///
-/// # Errors
-/// When this host or user may not make one.
-pub fn enter(program: &Path) -> Result<Command, String> {
+/// # Panics
+/// When this host or user may not make a world, or when a round fails.
+pub fn run_apart(program: &Path) {
+    assert!(Path::new("/dev/loop-control").exists(), "this host has no loop devices for a disk that may be filled");
     let world = || {
         let mut command = Command::new("unshare");
         command.args(SPACES).args(["sh", "-c", FIRST, "sh"]);
         command
     };
-    if !Path::new("/dev/loop-control").exists() {
-        return Err("this host has no loop devices for a disk that may be filled".to_owned());
-    }
     let tried = Finished::of(world().args(["ip", "link", "set", "lo", "up"]));
-    if tried.code != 0 {
-        return Err(format!("there can be no world of its own here: {}", tried.stderr.trim()));
-    }
+    assert_eq!(tried.code, 0, "there can be no world of its own here: {}", tried.stderr.trim());
+    let folder = tempfile::Builder::new().prefix("skiff-chaos-").tempdir().expect("a temporary folder");
     let mut command = world();
-    command.arg(program);
-    Ok(command)
+    command.arg(program).env("SKIFF_CHAOS_FOLDER", folder.path()).env("SKIFF_BIN", binary());
+    let ended = command.env_remove("DOCKER_HOST").status().expect("unshare");
+    assert!(ended.success(), "a round failed; the seed above repeats it");
 }
 
 impl World {

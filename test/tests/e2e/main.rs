@@ -10,6 +10,7 @@ mod bad_host;
 mod bad_input;
 mod bad_luck;
 mod builtin;
+mod chaos;
 mod cut_off_build;
 mod families;
 mod hyperkit;
@@ -29,6 +30,7 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     skiff_test::run_side_by_side(skiff_test::tests![
         qemu::a_cluster_in_a_virtual_machine_does_what_one_in_a_container_does,
+        chaos::a_cluster_comes_back_whole_from_each_fault_that_is_promised,
         upgrade::a_cluster_in_use_is_upgraded_node_by_node_and_back_when_that_fails,
         nodes::nodes_come_and_go_and_their_pods_find_each_other,
         addons::addons_come_and_go_without_a_trace,

@@ -325,12 +325,14 @@ async fn a_key_that_cannot_be_read_is_not_taken_for_a_missing_one() {
     assert!(matches!(error, ClusterError::Store(_)), "{error}");
 }
 
+/// A start that waits for long.
+fn patient() -> skiff_cluster::StartRequest {
+    let options = skiff_cluster::StartOptions { wait_timeout: Duration::from_mins(10), ..options() };
+    skiff_cluster::StartRequest { options, ..request() }
+}
+
 #[tokio::test]
 async fn a_control_plane_that_gets_on_is_given_more_time_and_one_that_does_not_is_given_up() {
-    let patient = || {
-        let options = skiff_cluster::StartOptions { wait_timeout: Duration::from_mins(10), ..options() };
-        skiff_cluster::StartRequest { options, ..request() }
-    };
     let world = World::new();
     world.host.connect.print("f.log 12\n");
     *world.host.api.late.lock().unwrap() = 1;
@@ -348,6 +350,22 @@ async fn a_control_plane_that_gets_on_is_given_more_time_and_one_that_does_not_i
     *world.host.api.late.lock().unwrap() = 1;
     let error = start(&world.host, &world.images, patient()).await.unwrap_err();
     assert_eq!(error.reason().id, "K8S_APISERVER_TIMEOUT");
+}
+
+#[tokio::test]
+async fn what_a_running_node_puts_off_is_started_at_once_if_its_api_does_not_answer() {
+    let world = World::new();
+    start(&world.host, &world.images, patient()).await.unwrap();
+    start(&world.host, &world.images, patient()).await.unwrap();
+    assert_eq!(world.ran("restart kubelet"), 0, "it answers");
+    *world.host.api.late.lock().unwrap() = 1;
+    world.host.connect.print("etcd");
+    start(&world.host, &world.images, patient()).await.unwrap();
+    assert_eq!(world.ran("restart kubelet"), 1);
+    stop(&world.host, &name(), false).await.unwrap();
+    *world.host.api.late.lock().unwrap() = 1;
+    start(&world.host, &world.images, patient()).await.unwrap();
+    assert_eq!(world.ran("restart kubelet"), 1, "a node that is started puts nothing off");
 }
 
 #[tokio::test]

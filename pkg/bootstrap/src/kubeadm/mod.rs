@@ -6,6 +6,7 @@
 //! then each part of the control plane when it can use it, at last the phases that talk to the API
 //! server.
 
+mod back_off;
 mod drain;
 mod etcd;
 mod evacuate;
@@ -21,6 +22,7 @@ use crate::{
     render::{self, KubeadmArgs},
 };
 
+pub use back_off::end_back_off;
 pub use drain::{drain, forget, uncordon};
 pub use etcd::{EtcdStart, Member, add_member, has_etcd_data, remove_member};
 pub use evacuate::{Evacuation, come_back, evacuate};

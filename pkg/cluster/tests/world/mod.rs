@@ -206,7 +206,7 @@ impl Api for FakeApi {
     type Error = KubeError;
 
     async fn serving(&self, _: Duration) -> bool {
-        true
+        *self.late.lock().unwrap() == 0
     }
 
     async fn ready(&self, patience: Duration) -> Result<(), KubeError> {

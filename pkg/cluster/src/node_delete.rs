@@ -33,17 +33,12 @@ pub struct Leave {
 ///
 /// # Errors
 /// When it is the only control plane, no other one works, or its pods cannot go; it stays then.
-pub async fn delete_node<D, C, K>(
+pub async fn delete_node<D: Driver, C: Connect, K: ConnectApi>(
     host: &Host<D, C, K>,
     name: &ClusterName,
     node: &str,
     leave: Leave,
-) -> Result<NodeName, ClusterError>
-where
-    D: Driver,
-    C: Connect,
-    K: ConnectApi,
-{
+) -> Result<NodeName, ClusterError> {
     let _lock = host.lock(name).await?;
     let file = host.load(name)?;
     let record = nodes::record(&file, Some(node))?.clone();
@@ -97,16 +92,11 @@ async fn leave_etcd<R: Runner>(record: &NodeRecord, through: &R) -> Result<(), C
 }
 
 /// Removes what there is of a node that never became part of the cluster.
-pub(crate) async fn remove<D, C, K>(
+pub(crate) async fn remove<D: Driver, C: Connect, K: ConnectApi>(
     host: &Host<D, C, K>,
     name: &ClusterName,
     node: &NodeName,
-) -> Result<(), ClusterError>
-where
-    D: Driver,
-    C: Connect,
-    K: ConnectApi,
-{
+) -> Result<(), ClusterError> {
     let file = host.load(name)?;
     let record = nodes::record(&file, Some(node.as_str()))?.clone();
     let through = other_control_plane(host, &file, &record).await?;
@@ -115,16 +105,11 @@ where
 }
 
 /// A way into a control plane that works and is another node.
-async fn other_control_plane<D, C, K>(
+async fn other_control_plane<D: Driver, C: Connect, K: ConnectApi>(
     host: &Host<D, C, K>,
     file: &ClusterFile,
     record: &NodeRecord,
-) -> Result<C::Runner, ClusterError>
-where
-    D: Driver,
-    C: Connect,
-    K: ConnectApi,
-{
+) -> Result<C::Runner, ClusterError> {
     let mut others = file.clone();
     others.status.nodes.retain(|other| other.name != record.name);
     let spec = file.to_spec().map_err(|problems| ClusterError::Settings { problems })?;
@@ -133,17 +118,12 @@ where
 }
 
 /// Removes a node, in an order that may be cut off anywhere and begun again.
-async fn take_out<D, C, K>(
+async fn take_out<D: Driver, C: Connect, K: ConnectApi>(
     host: &Host<D, C, K>,
     mut file: ClusterFile,
     record: &NodeRecord,
     through: &C::Runner,
-) -> Result<(), ClusterError>
-where
-    D: Driver,
-    C: Connect,
-    K: ConnectApi,
-{
+) -> Result<(), ClusterError> {
     let name = file.metadata.name.clone();
     host.driver.delete(&name, &record.name, false).await.map_err(driver_error)?;
     // After its kubelet is gone, which would bring it back.

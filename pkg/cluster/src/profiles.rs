@@ -40,11 +40,9 @@ pub fn stored_profiles(store: &Store) -> Result<(Vec<ProfileReport>, Vec<Damaged
 ///
 /// # Errors
 /// When the folder cannot be listed, or the driver does not answer.
-pub async fn profiles<D, C, K>(host: &Host<D, C, K>) -> Result<(Vec<ProfileReport>, Vec<DamagedProfile>), ClusterError>
-where
-    D: Driver,
-    K: ConnectApi,
-{
+pub async fn profiles<D: Driver, C, K: ConnectApi>(
+    host: &Host<D, C, K>,
+) -> Result<(Vec<ProfileReport>, Vec<DamagedProfile>), ClusterError> {
     let entries = host.store.list()?;
     if entries.is_empty() {
         return Ok((Vec::new(), Vec::new()));

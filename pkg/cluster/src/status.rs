@@ -24,26 +24,21 @@ const PAUSED_PATIENCE: Duration = Duration::from_millis(500);
 ///
 /// # Errors
 /// When there is no such cluster, its profile is damaged, or the driver does not answer.
-pub async fn status<D, C, K>(host: &Host<D, C, K>, name: &ClusterName) -> Result<ClusterStatus, ClusterError>
-where
-    D: Driver,
-    K: ConnectApi,
-{
+pub async fn status<D: Driver, C, K: ConnectApi>(
+    host: &Host<D, C, K>,
+    name: &ClusterName,
+) -> Result<ClusterStatus, ClusterError> {
     let file = host.load(name)?;
     let live = host.driver.list(Some(name)).await.map_err(driver_error)?;
     status_of(host, &file, &live).await
 }
 
 /// The state of a stored cluster whose machines are known.
-pub(crate) async fn status_of<D, C, K>(
+pub(crate) async fn status_of<D: Driver, C, K: ConnectApi>(
     host: &Host<D, C, K>,
     file: &ClusterFile,
     live: &[NodeStatus],
-) -> Result<ClusterStatus, ClusterError>
-where
-    D: Driver,
-    K: ConnectApi,
-{
+) -> Result<ClusterStatus, ClusterError> {
     let name = &file.metadata.name;
     let spec = file.to_spec().map_err(|problems| ClusterError::Settings { problems })?;
     let records = &file.status.nodes;

@@ -11,15 +11,11 @@ use crate::{ClusterError, ConnectApi, Host};
 /// # Errors
 /// No such cluster or addon, settings that cannot be (all of them), or an addon that does not work with
 /// them: it keeps those it had then.
-pub async fn configure_addon<D, C, K>(
+pub async fn configure_addon<D: Driver, C, K: ConnectApi>(
     host: &Host<D, C, K>,
     cluster: &ClusterName,
     request: &AddonRequest,
-) -> Result<AddonReport, ClusterError>
-where
-    D: Driver,
-    K: ConnectApi,
-{
+) -> Result<AddonReport, ClusterError> {
     let mut change = Change::begin(host, cluster).await?;
     let catalog = &*host.catalog;
     if request.names.iter().any(|name| catalog.is_enabled(name, &change.file.addons)) {

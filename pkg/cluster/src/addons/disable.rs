@@ -13,15 +13,11 @@ use crate::{ClusterError, ConnectApi, Host};
 ///
 /// # Errors
 /// No such cluster or addon, others that require one of them, or objects that do not go.
-pub async fn disable_addons<D, C, K>(
+pub async fn disable_addons<D: Driver, C, K: ConnectApi>(
     host: &Host<D, C, K>,
     cluster: &ClusterName,
     request: &AddonRequest,
-) -> Result<AddonReport, ClusterError>
-where
-    D: Driver,
-    K: ConnectApi,
-{
+) -> Result<AddonReport, ClusterError> {
     let mut change = Change::begin(host, cluster).await?;
     let (catalog, file) = (&*host.catalog, &change.file);
     let inventories = match &change.target {

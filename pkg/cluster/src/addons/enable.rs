@@ -20,27 +20,19 @@ use crate::{ClusterError, ConnectApi, Host};
 /// # Errors
 /// No such cluster or addon, settings that cannot be (all of them), others' objects in the way
 /// (nothing is changed then), or an addon that does not work.
-pub async fn enable_addons<D, C, K>(
+pub async fn enable_addons<D: Driver, C, K: ConnectApi>(
     host: &Host<D, C, K>,
     cluster: &ClusterName,
     request: &AddonRequest,
-) -> Result<AddonReport, ClusterError>
-where
-    D: Driver,
-    K: ConnectApi,
-{
+) -> Result<AddonReport, ClusterError> {
     enable(Change::begin(host, cluster).await?, request).await
 }
 
 /// Likewise, in a change that has begun.
-pub(super) async fn enable<D, C, K>(
+pub(super) async fn enable<D: Driver, C, K: ConnectApi>(
     mut change: Change<'_, D, C, K>,
     request: &AddonRequest,
-) -> Result<AddonReport, ClusterError>
-where
-    D: Driver,
-    K: ConnectApi,
-{
+) -> Result<AddonReport, ClusterError> {
     let host = change.host;
     let wanted = wanted(&host.catalog, &change.file.addons, request, &change.spec)?;
     for (name, why) in wanted.iter().filter_map(|it| Some((&it.addon.name, it.because.as_ref()?))) {

@@ -31,15 +31,11 @@ pub struct AddonState {
 ///
 /// # Errors
 /// No such cluster or addon, or an API server that does not answer.
-pub async fn addon_states<D, C, K>(
+pub async fn addon_states<D: Driver, C, K: ConnectApi>(
     host: &Host<D, C, K>,
     cluster: &ClusterName,
     names: &[String],
-) -> Result<Vec<AddonState>, ClusterError>
-where
-    D: Driver,
-    K: ConnectApi,
-{
+) -> Result<Vec<AddonState>, ClusterError> {
     let catalog = &*host.catalog;
     let (file, spec) = target::load(host, cluster)?;
     let named = names.iter().map(|name| catalog.find(name)).collect::<Result<Vec<_>, _>>()?;

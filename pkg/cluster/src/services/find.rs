@@ -68,14 +68,11 @@ impl<A: ServiceApi> Found<A> {
 ///
 /// # Errors
 /// When the cluster does not run, or its API does not answer.
-pub async fn list_services<D: Driver, C, K>(
+pub async fn list_services<D: Driver, C, K: ConnectApi<Api: ServiceApi>>(
     host: &Host<D, C, K>,
     cluster: &ClusterName,
     namespace: Option<&str>,
-) -> Result<Vec<Found<K::Api>>, ClusterError>
-where
-    K: ConnectApi<Api: ServiceApi>,
-{
+) -> Result<Vec<Found<K::Api>>, ClusterError> {
     let reach = reach(host, cluster).await?;
     let services = reach.api.services(namespace).await.map_err(api_error)?;
     let found = |service| Found {
@@ -91,14 +88,11 @@ where
 ///
 /// # Errors
 /// When the cluster does not run, or a service is not there or has no such pod when patience is over.
-pub async fn find_services<D: Driver, C, K>(
+pub async fn find_services<D: Driver, C, K: ConnectApi<Api: ServiceApi>>(
     host: &Host<D, C, K>,
     cluster: &ClusterName,
     query: &ServiceQuery,
-) -> Result<Vec<Found<K::Api>>, ClusterError>
-where
-    K: ConnectApi<Api: ServiceApi>,
-{
+) -> Result<Vec<Found<K::Api>>, ClusterError> {
     let reach = reach(host, cluster).await?;
     let end = Instant::now() + query.wait;
     let services = loop {

@@ -48,15 +48,12 @@ pub struct TunnelOptions {
 ///
 /// # Errors
 /// When the cluster does not run, another tunnel does, the address is not this host's, or the cluster goes away.
-pub async fn tunnel<D: Driver, C, K>(
+pub async fn tunnel<D: Driver, C, K: ConnectApi<Api: ServiceApi>>(
     host: &Host<D, C, K>,
     name: &ClusterName,
     options: TunnelOptions,
     stop: impl Future<Output = ()>,
-) -> Result<(), ClusterError>
-where
-    K: ConnectApi<Api: ServiceApi>,
-{
+) -> Result<(), ClusterError> {
     host.load(name)?;
     let lock = lock(host, name)?;
     let mut stop = std::pin::pin!(stop);
@@ -106,10 +103,10 @@ pub(crate) async fn end_tunnel<D, C, K>(host: &Host<D, C, K>, name: &ClusterName
 }
 
 /// Clears what a tunnel left in a cluster that still runs.
-pub(crate) async fn clear_left_by_tunnel<D: Driver, C, K>(host: &Host<D, C, K>, name: &ClusterName)
-where
-    K: ConnectApi<Api: ServiceApi>,
-{
+pub(crate) async fn clear_left_by_tunnel<D: Driver, C, K: ConnectApi<Api: ServiceApi>>(
+    host: &Host<D, C, K>,
+    name: &ClusterName,
+) {
     if host.store.tunnel(name) == TunnelTrace::Left
         && let Ok(reach) = reach(host, name).await
     {

@@ -30,12 +30,10 @@ pub(super) struct Asked {
 
 impl Asked {
     /// Reads the profile and checks what is asked: all that is wrong with it at once.
-    pub(super) fn read<D, C, K>(host: &Host<D, C, K>, request: StartRequest) -> Result<Self, ClusterError>
-    where
-        D: Driver,
-        C: Connect,
-        K: ConnectApi,
-    {
+    pub(super) fn read<D: Driver, C: Connect, K: ConnectApi>(
+        host: &Host<D, C, K>,
+        request: StartRequest,
+    ) -> Result<Self, ClusterError> {
         let mut stored = host.store.load(&request.name)?;
         let known = stored.is_some();
         let found = Found::look(&host.store, stored.as_mut(), &request.given)?;
@@ -65,13 +63,10 @@ impl Asked {
 }
 
 /// What the driver can do, which also tells that it works.
-pub(super) async fn capabilities<D, C, K>(
+pub(super) async fn capabilities<D: Driver, C, K>(
     host: &Host<D, C, K>,
     watch: &Stopwatch<'_>,
-) -> Result<Capabilities, ClusterError>
-where
-    D: Driver,
-{
+) -> Result<Capabilities, ClusterError> {
     match host.capabilities {
         Some(known) => Ok(known),
         None => watch.time("driver/check", host.driver.check()).await.map_err(driver_error),
@@ -85,13 +80,7 @@ pub(super) fn fits(spec: &ClusterSpec, host: &Capabilities) -> Result<(), Cluste
     node_spec::addresses(spec, host)
 }
 
-impl<D, C, K, I> Run<'_, D, C, K, I>
-where
-    D: Driver + NodeImages,
-    C: Connect,
-    K: ConnectApi,
-    I: ImageSource,
-{
+impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, D, C, K, I> {
     /// Checks that the cluster is nobody else's, and that its end can be written where kubectl looks.
     pub(super) async fn may_begin(&self, wanted: &Wanted, known: bool) -> Result<(), ClusterError> {
         kubeconfig::check(self.host, &wanted.spec, self.options)?;

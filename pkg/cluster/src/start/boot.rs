@@ -28,13 +28,7 @@ const PROMPT: Duration = Duration::from_secs(3);
 /// Where kubeadm's output goes, among the cluster's logs.
 const KUBEADM_LOG: &str = "kubeadm.log";
 
-impl<D, C, K, I> Run<'_, D, C, K, I>
-where
-    D: Driver + NodeImages,
-    C: Connect,
-    K: ConnectApi,
-    I: ImageSource,
-{
+impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, D, C, K, I> {
     /// Brings all nodes up at once: each makes its machine without waiting for the others, and goes on
     /// from there as soon as the API server answers.
     pub(super) async fn boot(&self, fleet: &Fleet, wanted: &Wanted, api: &K::Api) -> Result<(), ClusterError> {

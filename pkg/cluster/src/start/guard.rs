@@ -13,13 +13,7 @@ use crate::{ClusterError, ConnectApi, ImageSource};
 /// Between two looks at the machines.
 const LOOK: Duration = Duration::from_secs(3);
 
-impl<D, C, K, I> Run<'_, D, C, K, I>
-where
-    D: Driver + NodeImages,
-    C: Connect,
-    K: ConnectApi,
-    I: ImageSource,
-{
+impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, D, C, K, I> {
     /// Does something with the nodes, and gives up when the machine of one ends meanwhile, or shows that
     /// it never gets there.
     pub(super) async fn while_they_run<T>(

@@ -28,13 +28,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// How long a node that runs may take to let skiff in.
 const PEER_PATIENCE: Duration = Duration::from_secs(5);
 
-impl<D, C, K, I> Run<'_, D, C, K, I>
-where
-    D: Driver + NodeImages,
-    C: Connect,
-    K: ConnectApi,
-    I: ImageSource,
-{
+impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, D, C, K, I> {
     /// Starts the kubelet of a worker as soon as there is somebody it can register with.
     pub(super) async fn boot_worker(
         &self,

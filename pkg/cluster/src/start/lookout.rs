@@ -23,13 +23,7 @@ const SHARE: u32 = 20;
 /// How long a node may take to let skiff in.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-impl<D, C, K, I> Run<'_, D, C, K, I>
-where
-    D: Driver + NodeImages,
-    C: Connect,
-    K: ConnectApi,
-    I: ImageSource,
-{
+impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, D, C, K, I> {
     /// Waits until one of the nodes that are set up now turns out to be hopeless.
     pub(super) async fn look_out(&self, fleet: &Fleet) -> BootstrapError {
         let new = fleet.members.iter().filter(|member| member.needs_kubeadm());

@@ -52,17 +52,11 @@ use crate::{
 ///
 /// # Errors
 /// See [`ClusterError`]. After a failed first create nothing is left, unless `keep` was asked.
-pub async fn start<D, C, K, I>(
+pub async fn start<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource>(
     host: &Host<D, C, K>,
     images: &I,
     request: StartRequest,
-) -> Result<StartReport, ClusterError>
-where
-    D: Driver + NodeImages,
-    C: Connect,
-    K: ConnectApi,
-    I: ImageSource,
-{
+) -> Result<StartReport, ClusterError> {
     let watch = Stopwatch::start(&*host.reporter);
     host.reporter.step(Step::InitialSetup, &format!("skiff {} cluster `{}`", env!("CARGO_PKG_VERSION"), request.name));
     let _lock = host.lock(&request.name).await?;
@@ -106,12 +100,10 @@ const TAKEN_OVER: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// When the driver or the files fail.
-pub async fn undo_start<D, C, K>(host: &Host<D, C, K>, name: &ClusterName) -> Result<bool, ClusterError>
-where
-    D: Driver,
-    C: Connect,
-    K: ConnectApi,
-{
+pub async fn undo_start<D: Driver, C: Connect, K: ConnectApi>(
+    host: &Host<D, C, K>,
+    name: &ClusterName,
+) -> Result<bool, ClusterError> {
     let Ok(lock) = tokio::time::timeout(TAKEN_OVER, host.lock(name)).await else { return Ok(false) };
     let _lock = lock?;
     match host.store.load(name)? {
@@ -138,13 +130,7 @@ struct Run<'a, D, C, K, I> {
     refused: Refused,
 }
 
-impl<D, C, K, I> Run<'_, D, C, K, I>
-where
-    D: Driver + NodeImages,
-    C: Connect,
-    K: ConnectApi,
-    I: ImageSource,
-{
+impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, D, C, K, I> {
     /// The end of a start: what came of it, or the way back if it failed.
     async fn settle(
         &self,

@@ -36,19 +36,13 @@ pub struct NodeOutcome {
 /// # Errors
 /// When the cluster does not run, or the node cannot be made or joined. Nothing is left of it then,
 /// unless `keep` was asked.
-pub async fn add_node<D, C, K, I>(
+pub async fn add_node<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource>(
     host: &Host<D, C, K>,
     images: &I,
     name: &ClusterName,
     new: &NewNode,
     options: &StartOptions,
-) -> Result<NodeOutcome, ClusterError>
-where
-    D: Driver + NodeImages,
-    C: Connect,
-    K: ConnectApi,
-    I: ImageSource,
-{
+) -> Result<NodeOutcome, ClusterError> {
     let _lock = host.lock(name).await?;
     let mut wanted = existing(host, name)?;
     living::control_plane(host, &wanted.file, &wanted.spec).await?;
@@ -76,19 +70,13 @@ where
 ///
 /// # Errors
 /// When there is no such node, no control plane would run, or the node does not start.
-pub async fn start_node<D, C, K, I>(
+pub async fn start_node<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource>(
     host: &Host<D, C, K>,
     images: &I,
     name: &ClusterName,
     node: &str,
     options: &StartOptions,
-) -> Result<NodeOutcome, ClusterError>
-where
-    D: Driver + NodeImages,
-    C: Connect,
-    K: ConnectApi,
-    I: ImageSource,
-{
+) -> Result<NodeOutcome, ClusterError> {
     let _lock = host.lock(name).await?;
     let wanted = existing(host, name)?;
     let node = nodes::record(&wanted.file, Some(node))?.name.clone();
@@ -109,13 +97,7 @@ fn existing<D, C, K>(host: &Host<D, C, K>, name: &ClusterName) -> Result<Wanted,
     Ok(Wanted { file, spec, refused: Vec::new(), previous: None })
 }
 
-impl<'a, D, C, K, I> Run<'a, D, C, K, I>
-where
-    D: Driver + NodeImages,
-    C: Connect,
-    K: ConnectApi,
-    I: ImageSource,
-{
+impl<'a, D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'a, D, C, K, I> {
     async fn of_one(
         host: &'a Host<D, C, K>,
         images: &'a I,

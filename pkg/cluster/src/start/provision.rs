@@ -26,13 +26,7 @@ use crate::{
 /// long as containers, and far longer beside other work.
 const EMULATED: u32 = 3;
 
-impl<D, C, K, I> Run<'_, D, C, K, I>
-where
-    D: Driver + NodeImages,
-    C: Connect,
-    K: ConnectApi,
-    I: ImageSource,
-{
+impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, D, C, K, I> {
     /// Works out what has to be done for each node; makes the network and the nodes' identities.
     pub(super) async fn prepare(&self, wanted: &mut Wanted) -> Result<Fleet, ClusterError> {
         let (host, reporter) = (self.host, &*self.host.reporter);

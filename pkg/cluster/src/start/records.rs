@@ -28,13 +28,7 @@ pub struct NewNode {
     pub taints: Vec<String>,
 }
 
-impl<D, C, K, I> Run<'_, D, C, K, I>
-where
-    D: Driver + NodeImages,
-    C: Connect,
-    K: ConnectApi,
-    I: ImageSource,
-{
+impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, D, C, K, I> {
     /// Sees to it that a new cluster's nodes have records, and that each node has an image that exists.
     pub(super) async fn records(
         &self,

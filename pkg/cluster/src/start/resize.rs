@@ -11,13 +11,7 @@ use super::{
 };
 use crate::{ClusterError, ConnectApi, ImageSource};
 
-impl<D, C, K, I> Run<'_, D, C, K, I>
-where
-    D: Driver + NodeImages,
-    C: Connect,
-    K: ConnectApi,
-    I: ImageSource,
-{
+impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, D, C, K, I> {
     /// Tells a node's kubelet of limits that its machine was given.
     pub(super) async fn tell_limits(
         &self,

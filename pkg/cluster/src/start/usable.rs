@@ -32,13 +32,7 @@ fn lookup(spec: &ClusterSpec, addons: &AtStart<'_>) -> (&'static str, Vec<String
     (DNS_POD, vec![name, "--server".to_owned(), format!("{}:53", spec.cluster_dns_ip())])
 }
 
-impl<D, C, K, I> Run<'_, D, C, K, I>
-where
-    D: Driver + NodeImages,
-    C: Connect,
-    K: ConnectApi,
-    I: ImageSource,
-{
+impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, D, C, K, I> {
     /// Waits for everything the user wants to wait for, all at once.
     pub(super) async fn wait_usable(
         &self,

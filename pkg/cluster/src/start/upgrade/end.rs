@@ -24,13 +24,7 @@ use crate::{
 /// How long nodes may at least take to be what they were.
 const WAY_BACK: Duration = Duration::from_mins(6);
 
-impl<D, C, K, I> Run<'_, D, C, K, I>
-where
-    D: Driver + NodeImages,
-    C: Connect,
-    K: ConnectApi,
-    I: ImageSource,
-{
+impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, D, C, K, I> {
     /// The end of a hop: what all nodes share goes to the new version as well, and the cluster works.
     pub(super) async fn conclude(&self, journey: &mut Journey, version: &KubeVersion) -> Result<(), ClusterError> {
         let Some(record) = journey.record.clone() else { return Ok(()) };

@@ -75,13 +75,7 @@ struct Journey {
     served: bool,
 }
 
-impl<D, C, K, I> Run<'_, D, C, K, I>
-where
-    D: Driver + NodeImages,
-    C: Connect,
-    K: ConnectApi,
-    I: ImageSource,
-{
+impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, D, C, K, I> {
     /// Brings the cluster up as it shall be, through an upgrade if that takes one.
     pub(super) async fn bring_up_or_upgrade(
         &self,

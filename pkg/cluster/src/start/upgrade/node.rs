@@ -49,13 +49,7 @@ pub(in crate::start) enum Passage {
     },
 }
 
-impl<D, C, K, I> Run<'_, D, C, K, I>
-where
-    D: Driver + NodeImages,
-    C: Connect,
-    K: ConnectApi,
-    I: ImageSource,
-{
+impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, D, C, K, I> {
     /// Moves a node's pods away. One that was touched already has none that anybody would miss.
     pub(super) async fn drain(&self, journey: &Journey, node: &NodeName) -> Result<(), ClusterError> {
         let Some(record) = journey.record.as_ref().filter(|record| record.node(node).is_none()) else { return Ok(()) };

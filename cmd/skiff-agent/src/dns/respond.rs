@@ -7,7 +7,7 @@ use std::sync::{
 };
 
 use hickory_proto::{
-    op::{Edns, Message, MessageType, Metadata, OpCode, Query, ResponseCode},
+    op::{Edns, Message, Metadata, Query, ResponseCode},
     rr::{DNSClass, Record, RecordType},
 };
 
@@ -113,7 +113,7 @@ impl Answers for Responder {
     fn begin(&self, request: &Message) -> Step<Pending> {
         match open(request, true) {
             Ok(Opened { response, question, dnssec_ok }) => self.advance(response, question, dnssec_ok),
-            Err(step) => *step,
+            Err(refusal) => Step::Done(*refusal),
         }
     }
 
@@ -128,7 +128,7 @@ impl Answers for Responder {
     }
 }
 
-/// A request that makes sense, and the response to it, still without answers.
+/// A query that makes sense, and the response to it, still without answers.
 pub(crate) struct Opened {
     /// The response.
     pub(crate) response: Message,
@@ -138,11 +138,8 @@ pub(crate) struct Opened {
     pub(crate) dnssec_ok: bool,
 }
 
-/// Begins a response. What is no question, or none that is answered here, is done with at once.
-pub(crate) fn open<Rest>(request: &Message, recursion_available: bool) -> Result<Opened, Box<Step<Rest>>> {
-    if request.metadata.message_type != MessageType::Query {
-        return Err(Box::new(Step::Ignore));
-    }
+/// Begins the response to a query. One that is not answered here has its whole response at once.
+pub(crate) fn open(request: &Message, recursion_available: bool) -> Result<Opened, Box<Message>> {
     let mut response = Message::response(request.metadata.id, request.metadata.op_code);
     response.metadata = Metadata::response_from_request(&request.metadata);
     response.metadata.recursion_available = recursion_available;
@@ -155,18 +152,15 @@ pub(crate) fn open<Rest>(request: &Message, recursion_available: bool) -> Result
     }
     if let Some(code) = refusal(request) {
         response.metadata.response_code = code;
-        return Err(Box::new(Step::Done(response)));
+        return Err(Box::new(response));
     }
     Ok(Opened { response, question: request.queries[0].clone(), dnssec_ok })
 }
 
-/// Why a request is not answered at all, if so.
+/// Why a query is not answered at all, if so.
 fn refusal(request: &Message) -> Option<ResponseCode> {
     if request.edns.as_ref().is_some_and(|edns| edns.version() > 0) {
         return Some(ResponseCode::BADVERS);
-    }
-    if request.metadata.op_code != OpCode::Query {
-        return Some(ResponseCode::NotImp);
     }
     let [question] = request.queries.as_slice() else { return Some(ResponseCode::FormErr) };
     match (question.query_class(), question.query_type()) {

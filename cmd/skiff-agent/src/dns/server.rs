@@ -24,6 +24,8 @@ const MAX_CONNECTIONS: usize = 256;
 const IDLE_TIME: Duration = Duration::from_secs(10);
 /// The size of a DNS header.
 const HEADER_SIZE: usize = 12;
+/// Set in the third byte of responses; the four bits after it say what a request is.
+const IS_RESPONSE: u8 = 0x80;
 
 /// How far a request could be answered without waiting.
 pub(crate) enum Step<Rest> {
@@ -31,11 +33,9 @@ pub(crate) enum Step<Rest> {
     Done(Message),
     /// Half; the rest takes a while.
     Later(Rest),
-    /// Not at all: it was no request.
-    Ignore,
 }
 
-/// Who knows the answers.
+/// Who knows the answers to queries.
 pub(crate) trait Answers: Send + Sync + 'static {
     /// What an answer that takes a while still needs.
     type Rest: Send + 'static;
@@ -110,16 +110,8 @@ impl<A: Answers> Server<A> {
     fn datagram(self: &Arc<Self>, bytes: &[u8], peer: SocketAddr, socket: &Arc<UdpSocket>) {
         let started = Instant::now();
         self.metrics.udp_requests.add();
-        let Some(request) = decode(bytes) else {
-            if let Some(refusal) = form_error(bytes) {
-                // A client that sends garbage may as well miss the answer to it.
-                let _ = socket.try_send_to(&refusal, peer);
-            }
-            return;
-        };
-        let limit = wire::udp_limit(&request);
-        match self.responder.begin(&request) {
-            Step::Ignore => {}
+        let Some((step, limit)) = self.begin(bytes) else { return };
+        match step {
             Step::Done(response) => {
                 let Some(bytes) = self.encode(response, limit, started) else { return };
                 if socket.try_send_to(&bytes, peer).is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
@@ -182,19 +174,21 @@ impl<A: Answers> Server<A> {
     async fn frame(&self, bytes: &[u8]) -> Option<Vec<u8>> {
         let started = Instant::now();
         self.metrics.tcp_requests.add();
-        let answer = match decode(bytes) {
-            None => form_error(bytes)?,
-            Some(request) => {
-                let response = match self.responder.begin(&request) {
-                    Step::Ignore => return None,
-                    Step::Done(response) => response,
-                    Step::Later(pending) => self.responder.finish(pending).await,
-                };
-                self.encode(response, wire::MAX_TCP_SIZE, started)?
-            }
+        let response = match self.begin(bytes)?.0 {
+            Step::Done(response) => response,
+            Step::Later(pending) => self.responder.finish(pending).await,
         };
+        let answer = self.encode(response, wire::MAX_TCP_SIZE, started)?;
         let length = u16::try_from(answer.len()).ok()?;
         Some([&length.to_be_bytes(), answer.as_slice()].concat())
+    }
+
+    /// The answer to what a client sent, with the size it may have over UDP. None for what is no request.
+    fn begin(&self, bytes: &[u8]) -> Option<(Step<A::Rest>, usize)> {
+        Some(match query(bytes)? {
+            Ok(query) => (self.responder.begin(&query), wire::udp_limit(&query)),
+            Err(refusal) => (Step::Done(refusal), wire::PLAIN_UDP_SIZE),
+        })
     }
 
     fn encode(&self, response: Message, limit: usize, started: Instant) -> Option<Vec<u8>> {
@@ -205,16 +199,21 @@ impl<A: Answers> Server<A> {
     }
 }
 
-fn decode(bytes: &[u8]) -> Option<Message> {
-    Message::from_vec(bytes).inspect_err(|error| tracing::debug!(%error, "malformed request")).ok()
-}
-
-/// The answer to a request that cannot be read. None for what is too short to be one, or is a response:
-/// answering those could keep two servers talking for ever.
-fn form_error(bytes: &[u8]) -> Option<Vec<u8>> {
-    let is_request = bytes.len() >= HEADER_SIZE && bytes[2] & 0x80 == 0;
-    let id = u16::from_be_bytes([*bytes.first()?, *bytes.get(1)?]);
-    is_request.then(|| Message::error_msg(id, OpCode::Query, ResponseCode::FormErr).to_vec().ok())?
+/// Reads a query, or says in a bare header why it is none that can be answered. Nothing for what is too
+/// short to be a request, or is a response: answering those could keep two servers talking for ever.
+fn query(bytes: &[u8]) -> Option<Result<Message, Message>> {
+    let [high, low, flags, ..] = *bytes.get(..HEADER_SIZE)? else { return None };
+    if flags & IS_RESPONSE != 0 {
+        return None;
+    }
+    let op_code = OpCode::from_u8(flags >> 3);
+    let refusal = |code| Message::error_msg(u16::from_be_bytes([high, low]), op_code, code);
+    if op_code != OpCode::Query {
+        // The sections of updates and the like mean other things: they are not read, nor repeated.
+        return Some(Err(refusal(ResponseCode::NotImp)));
+    }
+    let query = Message::from_vec(bytes).inspect_err(|error| tracing::debug!(%error, "malformed query"));
+    Some(query.map_err(|_| refusal(ResponseCode::FormErr)))
 }
 
 async fn pause_after(error: &io::Error) {

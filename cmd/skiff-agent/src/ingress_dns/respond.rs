@@ -53,7 +53,7 @@ impl Answers for Responder {
     fn begin(&self, request: &Message) -> Step<Infallible> {
         let Opened { mut response, question, .. } = match open(request, false) {
             Ok(opened) => opened,
-            Err(step) => return *step,
+            Err(refusal) => return Step::Done(*refusal),
         };
         response.metadata.authoritative = true;
         match self.read(|hosts| hosts.lookup(question.name(), question.query_type())) {

@@ -85,8 +85,7 @@ impl<D: NodeImages> Trial<D> {
 
     /// The cluster's network, on a subnet of the driver's choice.
     pub async fn network(&self, cluster: &ClusterName) -> NodeNetwork {
-        let request = NetworkRequest { cluster: cluster.clone(), subnet: None, ipv6: false, marks: BTreeMap::new() };
-        self.driver.ensure_network(&request).await.expect("a network")
+        self.driver.ensure_network(&request(cluster, None)).await.expect("a network")
     }
 
     /// A control-plane node, first of its cluster, whose network exists.
@@ -138,6 +137,11 @@ impl<D: NodeImages> Trial<D> {
         }
         self.driver.remove_image(&self.image.key).await.expect("removing the image");
     }
+}
+
+/// Asks for a network as plain as they come.
+pub(super) fn request(cluster: &ClusterName, subnet: Option<Ipv4Net>) -> NetworkRequest {
+    NetworkRequest { cluster: cluster.clone(), subnet, ipv6: false, marks: BTreeMap::new() }
 }
 
 /// A subnet that no driver chooses by itself and no other trial asks for.

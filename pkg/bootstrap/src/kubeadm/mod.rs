@@ -6,10 +6,10 @@
 //! then each part of the control plane when it can use it, at last the phases that talk to the API
 //! server.
 
-mod back_off;
 mod drain;
 mod etcd;
 mod evacuate;
+mod hurry;
 mod join;
 mod upgrade;
 
@@ -22,10 +22,10 @@ use crate::{
     render::{self, KubeadmArgs},
 };
 
-pub use back_off::end_back_off;
 pub use drain::{drain, forget, uncordon};
 pub use etcd::{EtcdStart, Member, add_member, has_etcd_data, remove_member};
 pub use evacuate::{Evacuation, come_back, evacuate};
+pub use hurry::hurry;
 pub use join::{
     announce, join_control_plane, join_etcd, join_worker, reconfigure_kubelet, start_api_server, take_turns,
 };

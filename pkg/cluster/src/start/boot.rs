@@ -1,6 +1,6 @@
 //! From running machines to a control plane that answers, with the cluster's own parts applied.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures_util::future::try_join_all;
 use ipnet::IpNet;
@@ -13,7 +13,7 @@ use skiff_runner::Connect;
 use super::{
     Run,
     fleet::{Fleet, Gate, Member},
-    plan::{NodeAction, Wanted},
+    plan::Wanted,
 };
 use crate::{
     Api, ClusterError, ConnectApi, ImageSource, WaitFor,
@@ -21,9 +21,6 @@ use crate::{
     host::{api_error, image_error},
     manifests, nodes,
 };
-
-/// How soon a control plane that runs answers if nothing is wrong.
-const PROMPT: Duration = Duration::from_secs(3);
 
 /// Where kubeadm's output goes, among the cluster's logs.
 const KUBEADM_LOG: &str = "kubeadm.log";
@@ -42,30 +39,7 @@ impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, 
             Ok(())
         };
         let nodes = fleet.members.iter().map(|member| self.boot_node(fleet, member, wanted, api, &serving));
-        let hurry = async {
-            self.end_back_off(fleet, wanted, api).await;
-            Ok(())
-        };
-        tokio::try_join!(hurry, others, try_join_all(nodes)).map(drop)
-    }
-
-    /// Has control planes that run but do not answer start what their kubelets put off: whoever starts a
-    /// cluster has mended what ended its parts, and need not wait.
-    async fn end_back_off(&self, fleet: &Fleet, wanted: &Wanted, api: &K::Api) {
-        let stays = |member: &&Member| member.action == NodeAction::Keep && member.role().is_control_plane();
-        let mut stay = fleet.members.iter().filter(stays).peekable();
-        if stay.peek().is_none() || api.serving(PROMPT).await {
-            return;
-        }
-        for member in stay {
-            // Why a node cannot be asked is told by the wait for it.
-            let Ok(runner) = self.connect(wanted, member).await else { continue };
-            if let Some(part) = kubeadm::end_back_off(&runner).await {
-                self.host
-                    .reporter
-                    .info(&format!("{part} has ended too often on {}: it is started at once", member.name()));
-            }
-        }
+        tokio::try_join!(others, try_join_all(nodes)).map(drop)
     }
 
     async fn boot_node(

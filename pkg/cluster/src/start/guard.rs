@@ -26,6 +26,7 @@ impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, 
             done = does => done,
             node = self.one_ends(fleet) => Err(ClusterError::NodeEnded { cluster: self.name.clone(), node }),
             trouble = self.look_out(fleet) => Err(trouble.into()),
+            never = self.hurry(fleet) => match never {},
         }
     }
 

@@ -8,6 +8,7 @@ mod boot;
 mod converge;
 mod fleet;
 mod guard;
+mod hurry;
 mod join;
 mod lookout;
 mod network;

@@ -17,7 +17,7 @@ use bollard::{
     },
 };
 use skiff_config::ClusterName;
-use skiff_driver::{Entrance, MachineState, SeedFile};
+use skiff_driver::{Entrance, MachineState, Purpose, SeedFile};
 
 use crate::{
     DockerDriver, Error, Resource,
@@ -95,7 +95,10 @@ impl DockerDriver {
             StartFailure::Paused => {
                 self.docker.unpause_container(id).await.map_err(failure::engine("thawing a container"))
             }
-            StartFailure::Port(address) => Err(Error::PortTaken { node: name, address, source: Box::new(error) }),
+            StartFailure::Port(address) => {
+                let (purpose, holder) = (Purpose::ApiServer, self.publisher(address).await);
+                Err(Error::PortTaken { node: name, address, purpose, holder, source: Box::new(error) })
+            }
             StartFailure::Address => Err(Error::AddressTaken { node: name, address: entrance.address }),
             _ => Err(failure::engine(format!("starting {name}"))(error)),
         }

@@ -13,7 +13,7 @@ use skiff_driver::{MachineState, Purpose};
 use skiff_report::{Diagnose, ExitCode, Reason};
 use thiserror::Error;
 
-use crate::SnapshotError;
+use crate::{SnapshotError, port};
 
 /// Things of the Engine that have names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -167,12 +167,16 @@ pub enum Error {
         purpose: Purpose,
     },
     /// Somebody listens on a port that the node publishes.
-    #[error("a port that {node} publishes is in use{}", address.map(|at| format!(": {at}")).unwrap_or_default())]
+    #[error("{}", port::taken(node, *address, *purpose, holder.as_deref()))]
     PortTaken {
         /// The node.
         node: NodeName,
         /// The port, where the Engine tells which one.
         address: Option<SocketAddr>,
+        /// What the port is for.
+        purpose: Purpose,
+        /// The container that has it, if one does.
+        holder: Option<String>,
         /// What the Engine said.
         #[source]
         source: Box<EngineError>,
@@ -357,10 +361,13 @@ impl Error {
             Self::NodeNotRunning { .. } => {
                 Reason::new("GUEST_NODE_NOT_RUNNING", ExitCode::GUEST_NOT_RUNNING, "`skiff start` starts it.")
             }
-            Self::PortTaken { .. } => Reason::new(
+            Self::PortTaken { purpose, .. } => Reason::new(
                 "GUEST_PORT_IN_USE",
                 ExitCode::GUEST_CONFLICT,
-                "Stop the program or container that uses it, or choose another port.",
+                match purpose {
+                    Purpose::User => "Stop what uses it, or choose another port of the host with --ports.",
+                    Purpose::Ssh | Purpose::ApiServer => "Stop what uses it, then run the command again.",
+                },
             ),
             Self::ImageMissing { .. } => Reason::new("GUEST_IMAGE_MISSING", ExitCode::GUEST_NOT_FOUND, ""),
             Self::ImageInUse { .. } => {

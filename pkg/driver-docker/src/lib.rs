@@ -18,6 +18,7 @@ mod making;
 mod mtu;
 mod network;
 mod node;
+mod port;
 mod privilege;
 mod seed;
 mod snapshot;

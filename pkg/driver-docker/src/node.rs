@@ -1,11 +1,6 @@
 //! A node's container and volume.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, SocketAddr},
-    path::Path,
-    time::Duration,
-};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use bollard::{
     body_full,
@@ -28,6 +23,7 @@ use crate::{
     body::{self, DEVICES, HostFacts, MODULES},
     failure::{self, StartFailure},
     labels::{self, Labels},
+    port::published,
     seed,
 };
 
@@ -194,7 +190,7 @@ impl DockerDriver {
             StartFailure::Paused => {
                 return self.docker.unpause_container(&found.id).await.map_err(failure::engine("thawing a container"));
             }
-            StartFailure::Port(address) => Error::PortTaken { node, address, source: Box::new(error) },
+            StartFailure::Port(address) => self.port_taken(node, &found, address, error).await,
             StartFailure::Network => Error::NetworkGone { node, source: Box::new(error) },
             StartFailure::Privilege => Error::NotPrivileged { source: Box::new(error) },
             StartFailure::Address => {
@@ -348,22 +344,6 @@ impl DockerDriver {
         let ssh = published(&found, labels::SSH_PORT).ok_or_else(unpublished)?;
         Ok(Endpoints { ssh, apiserver: published(&found, labels::API_PORT) })
     }
-}
-
-/// Where the host forwards the port named by a label. What was asked for is what is: skiff never
-/// lets the Engine choose.
-fn published(found: &Found, label: &str) -> Option<SocketAddr> {
-    let port = found.labels()?.get(label)?;
-    let bindings = found.inspected.host_config.as_ref()?.port_bindings.as_ref()?;
-    let binding = bindings.get(port)?.as_ref()?.first()?;
-    let address: IpAddr = binding.host_ip.as_ref()?.parse().ok()?;
-    // All addresses of the host include the one that is surely reachable from it.
-    let address = match address {
-        IpAddr::V4(any) if any.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
-        IpAddr::V6(any) if any.is_unspecified() => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
-        other => other,
-    };
-    Some(SocketAddr::new(address, binding.host_port.as_ref()?.parse().ok()?))
 }
 
 /// Whose something is, for a person; `None` when it is the cluster's own.

@@ -207,6 +207,20 @@ async fn a_port_held_by_a_program_is_named() {
 }
 
 #[tokio::test]
+async fn a_port_held_by_a_container_is_told_with_its_name() {
+    run(support::subject().await, async |trial: &Trial<DockerDriver>| {
+        let (first, second) = (trial.cluster(), trial.cluster());
+        let holder = trial.node(&first, true).await;
+        let spec = NodeSpec { published: holder.published.clone(), ..trial.spec(&second).await };
+        trial.driver.create(&spec, &Silent).await.unwrap();
+        let error = trial.driver.start(&second, &spec.name).await.unwrap_err();
+        let told = format!("is taken by the container {}", holder.name);
+        assert!(error.to_string().ends_with(&told), "{error}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_frozen_node_is_thawed_by_start() {
     run(support::subject().await, async |trial: &Trial<DockerDriver>| {
         let cluster = trial.cluster();

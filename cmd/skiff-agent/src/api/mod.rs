@@ -7,6 +7,16 @@ mod retry;
 pub(crate) use connect::{Access, connect, connect_with_config};
 pub(crate) use retry::Backoff;
 
+use std::fmt::Debug;
+
+use kube::Resource;
+use serde::de::DeserializeOwned;
+
+/// A kind of objects that can be watched.
+pub(crate) trait Watched: Resource + Clone + DeserializeOwned + Debug + Send + 'static {}
+
+impl<K: Resource + Clone + DeserializeOwned + Debug + Send + 'static> Watched for K {}
+
 /// An error with its causes, in one line. Causes that only repeat what was said are left out.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();

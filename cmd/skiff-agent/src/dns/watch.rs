@@ -1,14 +1,13 @@
 //! Keeps the zone in step with the API server. While the server is away the zone stays as it was.
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{StreamExt, TryFutureExt};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup;
 use kube::{
-    Api, Client, Resource,
+    Api, Client,
     runtime::{WatchStreamExt, watcher},
 };
-use serde::de::DeserializeOwned;
 
 use super::{
     convert,
@@ -16,7 +15,7 @@ use super::{
 };
 use crate::{
     api::{
-        Backoff, chain,
+        Backoff, Watched, chain,
         objects::{EndpointSlice, Namespace, Service, SliceVersion},
     },
     metrics::Counter,
@@ -107,15 +106,13 @@ async fn slice_version(client: &Client) -> SliceVersion {
 }
 
 /// Feeds `sink` with all changes of one kind of objects. Returns only if the server has no such kind.
-pub(crate) async fn follow<K, T>(
+pub(crate) async fn follow<K: Watched, T>(
     api: Api<K>,
     config: watcher::Config,
     errors: &Counter,
     convert: impl Fn(&K) -> Option<T>,
     mut sink: impl FnMut(Change<T>),
-) where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
-{
+) {
     let mut events = std::pin::pin!(watcher(api, config).backoff(Backoff::default()));
     let mut listed = Vec::new();
     while let Some(event) = events.next().await {
@@ -140,7 +137,7 @@ pub(crate) async fn follow<K, T>(
     }
 }
 
-fn removal<K: Resource, T>(object: &K) -> Change<T> {
+fn removal<K: Watched, T>(object: &K) -> Change<T> {
     let metadata = object.meta();
     Change::Remove(metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
 }

@@ -1,14 +1,13 @@
 //! Keeps the objects in step with the API server. While the server is away everything stays as it was.
 
-use std::{collections::HashMap, fmt::Debug, hash::Hash, time::Duration};
+use std::{collections::HashMap, hash::Hash, time::Duration};
 
 use futures_util::StreamExt;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::APIGroup;
 use kube::{
-    Api, Client, Resource,
+    Api, Client,
     runtime::{WatchStreamExt, watcher},
 };
-use serde::de::DeserializeOwned;
 
 use super::{
     gateway,
@@ -17,7 +16,7 @@ use super::{
     state::{Part, State},
 };
 use crate::api::{
-    Backoff, chain,
+    Backoff, Watched, chain,
     objects::{EndpointSlice, Service, SliceVersion},
 };
 
@@ -79,32 +78,26 @@ pub(super) async fn run(client: Client, state: &State, metrics: &IngressMetrics)
     );
 }
 
-async fn everywhere<K, P>(
+async fn everywhere<K: Watched<DynamicType = ()>, P: Place<K>>(
     client: &Client,
     state: &State,
     metrics: &IngressMetrics,
     part: Part,
     place: impl Fn(&mut Objects) -> &mut P,
-) where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
-    P: Place<K>,
-{
+) {
     loop {
         everything(client, state, metrics, part, &place).await;
     }
 }
 
 /// Follows a kind that the server may not have. Returns when it has it no more.
-pub(super) async fn everything<K, P>(
+pub(super) async fn everything<K: Watched<DynamicType = ()>, P: Place<K>>(
     client: &Client,
     state: &State,
     metrics: &IngressMetrics,
     part: Part,
     place: impl Fn(&mut Objects) -> &mut P,
-) where
-    K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + 'static,
-    P: Place<K>,
-{
+) {
     let config = watcher::Config::default().any_semantic();
     follow(Api::<K>::all(client.clone()), config, state, metrics, part, Some, &place).await;
 }
@@ -160,7 +153,7 @@ pub(super) async fn versions(client: &Client, group: &str) -> Result<Vec<String>
 }
 
 /// Follows all objects of one kind. Returns only if the server has no such kind.
-async fn follow<K, P: Place<K>>(
+async fn follow<K: Watched, P: Place<K>>(
     api: Api<K>,
     config: watcher::Config,
     state: &State,
@@ -168,9 +161,7 @@ async fn follow<K, P: Place<K>>(
     part: Part,
     useful: impl Fn(K) -> Option<K>,
     place: impl Fn(&mut Objects) -> &mut P,
-) where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
-{
+) {
     // Who wrote which field takes more memory than the fields, and nobody asks for it here.
     let trim = |mut object: K| {
         object.meta_mut().managed_fields = None;

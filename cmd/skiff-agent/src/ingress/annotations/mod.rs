@@ -20,7 +20,7 @@ use regex_lite::Regex;
 
 use super::{
     policy::{Policy, Redirect},
-    table::Protocol,
+    table::{CanaryRule, Protocol},
 };
 
 /// Whose annotations are read, the stronger first.
@@ -61,28 +61,11 @@ pub(crate) struct Wishes {
     /// More hosts.
     pub(crate) aliases: Vec<String>,
     /// That this is a backend on trial for another Ingress.
-    pub(crate) canary: Option<CanaryWish>,
+    pub(crate) canary: Option<CanaryRule>,
     /// Why the routes are not served at all.
     pub(crate) refuse: bool,
     /// What is wrong, in words.
     pub(crate) problems: Vec<String>,
-}
-
-/// Which requests a backend on trial gets.
-#[derive(Debug, Default)]
-pub(crate) struct CanaryWish {
-    /// Its parts of `total`.
-    pub(crate) weight: u32,
-    /// What the weight is a part of.
-    pub(crate) total: u32,
-    /// The header that decides.
-    pub(crate) header: Option<HeaderName>,
-    /// Its value.
-    pub(crate) value: Option<String>,
-    /// An expression for its value.
-    pub(crate) pattern: Option<Regex>,
-    /// The cookie that decides.
-    pub(crate) cookie: Option<String>,
 }
 
 /// The annotations of one object, each taken once.
@@ -221,11 +204,11 @@ fn guards(reader: &mut Reader<'_>, wishes: &mut Wishes) {
     }
 }
 
-fn canary(reader: &mut Reader<'_>) -> Option<CanaryWish> {
+fn canary(reader: &mut Reader<'_>) -> Option<CanaryRule> {
     let is_canary = reader.flag("canary").unwrap_or(false);
     let number = |text: &str| text.parse::<u32>().map_err(|_| "is no number".to_owned());
     let total = reader.value("canary-weight-total", number).unwrap_or(100).max(1);
-    let wish = CanaryWish {
+    let rule = CanaryRule {
         weight: reader.value("canary-weight", number).unwrap_or(0).min(total),
         total,
         header: reader.value("canary-by-header", |text| {
@@ -237,7 +220,7 @@ fn canary(reader: &mut Reader<'_>) -> Option<CanaryWish> {
         }),
         cookie: reader.text("canary-by-cookie").map(str::to_owned),
     };
-    is_canary.then_some(wish)
+    is_canary.then_some(rule)
 }
 
 fn unknown(reader: &Reader<'_>, wishes: &mut Wishes) {

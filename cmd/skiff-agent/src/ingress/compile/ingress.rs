@@ -10,7 +10,7 @@ use regex_lite::Regex;
 
 use super::{Backends, CertCache, Compiled, class};
 use crate::ingress::{
-    annotations::{self, CanaryWish, Wishes},
+    annotations::{self, Wishes},
     auth::{self, BasicAuth},
     objects::{Id, Ingress, IngressBackend, IngressPath, Objects},
     policy::{Policy, Rewrite},
@@ -108,12 +108,12 @@ impl<'a> One<'a> {
 
     /// Notes the backends of an ingress that belongs to another one.
     fn canaries(&mut self, backends: &mut Backends<'_>, canaries: &mut Canaries) {
-        for rule in self.ingress.spec.rules.iter().flatten() {
-            for path in rule.http.iter().flat_map(|http| &http.paths) {
+        for host in self.ingress.spec.rules.iter().flatten() {
+            for path in host.http.iter().flat_map(|http| &http.paths) {
                 let upstream = self.upstream(backends, &path.backend);
-                let Some(wish) = &self.wishes.canary else { return };
-                let host = HostName::parse(rule.host.as_deref(), Depth::One);
-                canaries.insert((host, text(path).to_owned()), canary(wish, upstream));
+                let Some(rule) = self.wishes.canary.clone() else { return };
+                let name = HostName::parse(host.host.as_deref(), Depth::One);
+                canaries.insert((name, text(path).to_owned()), Canary { upstream, rule });
             }
         }
     }
@@ -251,18 +251,6 @@ fn text(path: &IngressPath) -> &str {
 
 fn label(host: Option<&str>) -> &str {
     host.filter(|host| !host.is_empty()).unwrap_or("*")
-}
-
-fn canary(wish: &CanaryWish, upstream: Option<Arc<Upstream>>) -> Canary {
-    Canary {
-        upstream,
-        weight: wish.weight,
-        total: wish.total,
-        header: wish.header.clone(),
-        value: wish.value.clone(),
-        pattern: wish.pattern.clone(),
-        cookie: wish.cookie.clone(),
-    }
 }
 
 fn passwords(ingress: &Ingress, secret: &str, realm: &str, objects: &Objects) -> Result<BasicAuth, String> {

@@ -11,7 +11,7 @@ use http::{HeaderMap, header, request::Parts};
 use super::Worker;
 use crate::ingress::{
     policy::Policy,
-    table::{Canary, Split, Upstream},
+    table::{CanaryRule, Split, Upstream},
 };
 
 /// A backend and what its requests alone go through.
@@ -20,7 +20,7 @@ pub(super) type Chosen<'a> = Option<(&'a Arc<Upstream>, Option<&'a Arc<Policy>>)
 /// The backend for a request.
 pub(super) fn backend<'a>(split: &'a Split, head: &Parts, worker: &Worker) -> Chosen<'a> {
     if let Some(canary) = &split.canary
-        && takes(canary, head, worker)
+        && takes(&canary.rule, head, worker)
     {
         return canary.upstream.as_ref().map(|upstream| (upstream, None));
     }
@@ -42,10 +42,10 @@ pub(super) fn backend<'a>(split: &'a Split, head: &Parts, worker: &Worker) -> Ch
 }
 
 /// Whether a request goes to the backend on trial: by its header, by its cookie, by chance, in this order.
-fn takes(canary: &Canary, head: &Parts, worker: &Worker) -> bool {
-    if let Some(value) = canary.header.as_ref().and_then(|name| head.headers.get(name)) {
+fn takes(rule: &CanaryRule, head: &Parts, worker: &Worker) -> bool {
+    if let Some(value) = rule.header.as_ref().and_then(|name| head.headers.get(name)) {
         let value = value.to_str().unwrap_or_default();
-        match (&canary.value, &canary.pattern) {
+        match (&rule.value, &rule.pattern) {
             (Some(wanted), _) if wanted == value => return true,
             (None, Some(pattern)) if pattern.is_match(value) => return true,
             (None, None) if value == "always" => return true,
@@ -53,10 +53,10 @@ fn takes(canary: &Canary, head: &Parts, worker: &Worker) -> bool {
             _ => {}
         }
     }
-    match canary.cookie.as_deref().and_then(|name| cookie(&head.headers, name)) {
+    match rule.cookie.as_deref().and_then(|name| cookie(&head.headers, name)) {
         Some("always") => true,
         Some("never") => false,
-        _ => worker.random() % u64::from(canary.total.max(1)) < u64::from(canary.weight),
+        _ => worker.random() % u64::from(rule.total.max(1)) < u64::from(rule.weight),
     }
 }
 

@@ -12,7 +12,7 @@ pub(crate) use conditions::{Conditions, Pattern};
 pub(crate) use hosts::{Depth, HostName, Hosts};
 pub(crate) use normal::normal_path;
 pub(crate) use paths::PathRule;
-pub(crate) use route::{Action, Canary, Mirror, Protocol, Route, Share, Split, Upstream};
+pub(crate) use route::{Action, Canary, CanaryRule, Mirror, Protocol, Route, Share, Split, Upstream};
 
 use std::{collections::HashMap, sync::Arc};
 

@@ -78,6 +78,13 @@ pub(crate) struct Mirror {
 pub(crate) struct Canary {
     /// The backend.
     pub(crate) upstream: Option<Arc<Upstream>>,
+    /// Which requests it gets.
+    pub(crate) rule: CanaryRule,
+}
+
+/// Which requests a backend on trial gets.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct CanaryRule {
     /// Its parts of `total`.
     pub(crate) weight: u32,
     /// What the weight is a part of.

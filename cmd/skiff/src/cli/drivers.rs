@@ -5,7 +5,7 @@ use skiff_driver::Capabilities;
 use skiff_drivers::{Finding, Survey, Verdict, survey};
 use skiff_report::{Diagnose, ExitCode, Reason};
 
-use super::output::json;
+use super::output::{ListFormat, json};
 use crate::{
     context::{Context, print, print_line},
     failure::Failure,
@@ -17,23 +17,15 @@ use crate::{
 pub(crate) struct Args {
     /// Format of the output.
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    // For people.
-    Table,
-    // For programs.
-    Json,
+    output: ListFormat,
 }
 
 impl Args {
     pub(crate) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
         let survey = survey(&context.providers()).await;
         match self.output {
-            Format::Table => print_line(&to_table(&survey))?,
-            Format::Json => print(&json(&to_json(&survey))?)?,
+            ListFormat::Table => print_line(&to_table(&survey))?,
+            ListFormat::Json => print(&json(&to_json(&survey))?)?,
         }
         Ok(ExitCode::SUCCESS)
     }

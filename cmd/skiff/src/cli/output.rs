@@ -15,6 +15,15 @@ pub(crate) enum EventFormat {
     Json,
 }
 
+/// `-o` of lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum ListFormat {
+    // For people.
+    Table,
+    // For programs.
+    Json,
+}
+
 /// `-o` of commands that answer with data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum DataFormat {

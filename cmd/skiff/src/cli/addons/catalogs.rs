@@ -6,7 +6,7 @@ use skiff_addons::{Source, Sources};
 use skiff_report::ExitCode;
 
 use crate::{
-    cli::output::json,
+    cli::output::{ListFormat, json},
     context::{Context, print, print_line},
     failure::Failure,
     ui::table,
@@ -39,7 +39,7 @@ enum Action {
     List {
         /// Format of the output.
         #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-        output: Format,
+        output: ListFormat,
     },
     /// Removes a catalog; addons of it that are enabled stay until they are disabled.
     #[command(visible_alias = "rm")]
@@ -48,14 +48,6 @@ enum Action {
         #[arg(value_name = "NAME")]
         name: String,
     },
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    // For people.
-    Table,
-    // For programs.
-    Json,
 }
 
 #[derive(Debug, Serialize)]
@@ -93,7 +85,7 @@ impl Args {
                     location: &source.location,
                     sha256: source.sha256.as_deref(),
                 });
-                if output == Format::Json {
+                if output == ListFormat::Json {
                     print(&json(&rows.collect::<Vec<_>>())?)?;
                 } else {
                     let cells = rows.map(|row| [row.name, row.location, row.sha256.unwrap_or("-")].map(str::to_owned));

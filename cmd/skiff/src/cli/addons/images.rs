@@ -8,7 +8,10 @@ use skiff_report::ExitCode;
 
 use super::{catalog_in_words, disable::unsupported};
 use crate::{
-    cli::{image, output::json},
+    cli::{
+        image,
+        output::{ListFormat, json},
+    },
     context::{Context, print, print_line},
     failure::Failure,
     ui::table,
@@ -22,15 +25,7 @@ pub(super) struct Args {
     name: String,
     /// Format of the output.
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    // For people.
-    Table,
-    // For programs.
-    Json,
+    output: ListFormat,
 }
 
 /// An image, in minikube's shape and with some more.
@@ -77,7 +72,7 @@ impl Args {
         let images = listed.into_iter().find(|it| it.addon.name == self.name).map(|it| it.images).unwrap_or_default();
         let ids = if images.is_empty() { Ids::new() } else { ids(context).await };
         let rows: Vec<Row<'_>> = images.iter().map(|image| Row::new(image, &ids)).collect();
-        if self.output == Format::Json {
+        if self.output == ListFormat::Json {
             print(&json(&rows)?)?;
         } else if rows.is_empty() {
             context.ui.info(&format!("The '{}' addon has no images", self.name));

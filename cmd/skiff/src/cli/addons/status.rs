@@ -6,7 +6,7 @@ use skiff_report::ExitCode;
 
 use super::disable::unsupported;
 use crate::{
-    cli::output::json,
+    cli::output::{ListFormat, json},
     context::{Context, print, print_line},
     failure::Failure,
     ui::table,
@@ -20,15 +20,7 @@ pub(super) struct Args {
     names: Vec<String>,
     /// Format of the output.
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    // For people.
-    Table,
-    // For programs.
-    Json,
+    output: ListFormat,
 }
 
 impl Args {
@@ -36,7 +28,7 @@ impl Args {
         let host = context.host_in_use("skiff addons status").await?;
         let states = addon_states(&host, &context.cluster, &self.names).await;
         let states = states.map_err(|error| unsupported(error.into()))?;
-        if self.output == Format::Json {
+        if self.output == ListFormat::Json {
             let states: Vec<State<'_>> = states.iter().map(State::from).collect();
             print(&json(&states)?)?;
         } else {

@@ -11,7 +11,10 @@ use skiff_kubeapi::kubeconfig;
 use skiff_report::{ExitCode, Reporter};
 
 use crate::{
-    cli::{output::json, status::status_name},
+    cli::{
+        output::{ListFormat, json},
+        status::status_name,
+    },
     context::{Context, print, print_line},
     failure::Failure,
     ui::table,
@@ -23,18 +26,10 @@ use crate::{
 pub(super) struct Args {
     /// Format of the output.
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: Format,
+    output: ListFormat,
     /// Do not ask how the clusters are.
     #[arg(short, long)]
     light: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    // For people.
-    Table,
-    // For programs.
-    Json,
 }
 
 /// All clusters, and which of them skiff and kubectl work with.
@@ -54,7 +49,7 @@ impl Args {
         let current = kubeconfig::current_context(&context.environment.kubeconfig).unwrap_or_default();
         let unasked = if self.light { "Skipped" } else { "Unknown" };
         let listing = Listing { valid, damaged, active: context.cluster.to_string(), context: current, unasked };
-        if self.output == Format::Json {
+        if self.output == ListFormat::Json {
             print(&json(&listing.to_json())?)?;
             return Ok(ExitCode::SUCCESS);
         }

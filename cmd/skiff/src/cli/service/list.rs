@@ -6,7 +6,7 @@ use skiff_report::ExitCode;
 
 use super::urls::{DEFAULT_FORMAT, Urls};
 use crate::{
-    cli::output::json,
+    cli::output::{ListFormat, json},
     context::{Context, print, print_line},
     failure::Failure,
     ui::table,
@@ -24,18 +24,10 @@ pub(super) struct Args {
     namespace: Option<String>,
     /// Format of the output.
     #[arg(short, long, value_name = "FORMAT", default_value = "table")]
-    output: Format,
+    output: ListFormat,
     /// How to write a URL; there are {{.IP}}, {{.Port}} and {{.Name}}.
     #[arg(long, value_name = "TEMPLATE", default_value = DEFAULT_FORMAT)]
     format: String,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    // For people.
-    Table,
-    // For programs.
-    Json,
 }
 
 /// A service in JSON, under minikube's names.
@@ -57,8 +49,8 @@ impl Args {
         let found = list_services(&host, &context.cluster, self.namespace.or(namespace).as_deref()).await?;
         let items: Vec<Item> = found.iter().map(|found| item(found, &urls)).collect();
         match self.output {
-            Format::Json => print(&json(&items)?)?,
-            Format::Table => print_line(&to_table(&items))?,
+            ListFormat::Json => print(&json(&items)?)?,
+            ListFormat::Table => print_line(&to_table(&items))?,
         }
         Ok(ExitCode::SUCCESS)
     }

@@ -13,13 +13,7 @@ use skiff_cluster::{
 use skiff_config::{AddonWish, Phase};
 use skiff_report::Diagnose as _;
 
-use world::{World, name, options, request};
-
-async fn started() -> World {
-    let world = World::new();
-    start(&world.host, &world.images, request()).await.unwrap();
-    world
-}
+use world::{World, name, options, request, started};
 
 fn setting(text: &str) -> AddonSetting {
     let (key, value) = text.split_once('=').unwrap();

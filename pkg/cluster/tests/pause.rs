@@ -10,13 +10,7 @@ use skiff_cluster::{
 use skiff_driver::{Driver as _, MachineState};
 use skiff_report::Diagnose as _;
 
-use world::{World, name, request};
-
-async fn started() -> World {
-    let world = World::new();
-    start(&world.host, &world.images, request()).await.unwrap();
-    world
-}
+use world::{World, name, request, started};
 
 async fn machine(world: &World) -> MachineState {
     world.host.driver.list(None).await.unwrap()[0].state

@@ -24,13 +24,7 @@ use tokio::{
     time::sleep,
 };
 
-use world::{World, name, request};
-
-async fn started() -> World {
-    let world = World::new();
-    start(&world.host, &world.images, request()).await.unwrap();
-    world
-}
+use world::{World, name, request, started};
 
 /// A world whose host does not reach the nodes.
 async fn far() -> World {

@@ -48,6 +48,11 @@ pub struct Found<A> {
 }
 
 impl<A: ServiceApi> Found<A> {
+    fn new(reach: &Reach<A>, service: ServiceInfo) -> Self {
+        let endpoints = endpoints(&service, reach.node);
+        Self { service, endpoints, api: reach.api.clone(), nodes: Arc::clone(&reach.nodes) }
+    }
+
     /// Opens a port of this host that leads to a port of the service; none if what it speaks cannot be carried.
     ///
     /// # Errors
@@ -75,13 +80,7 @@ pub async fn list_services<D: Driver, C, K: ConnectApi<Api: ServiceApi>>(
 ) -> Result<Vec<Found<K::Api>>, ClusterError> {
     let reach = reach(host, cluster).await?;
     let services = reach.api.services(namespace).await.map_err(api_error)?;
-    let found = |service| Found {
-        endpoints: endpoints(&service, reach.node),
-        service,
-        api: reach.api.clone(),
-        nodes: Arc::clone(&reach.nodes),
-    };
-    Ok(services.into_iter().map(found).collect())
+    Ok(services.into_iter().map(|service| Found::new(&reach, service)).collect())
 }
 
 /// The services that are asked for, each with a pod behind it that is ready.
@@ -102,13 +101,7 @@ pub async fn find_services<D: Driver, C, K: ConnectApi<Api: ServiceApi>>(
             Err(_) => sleep(query.interval.max(Duration::from_millis(100)).min(end - Instant::now())).await,
         }
     };
-    let found = |service| Found {
-        endpoints: endpoints(&service, reach.node),
-        service,
-        api: reach.api.clone(),
-        nodes: Arc::clone(&reach.nodes),
-    };
-    Ok(services.into_iter().map(found).collect())
+    Ok(services.into_iter().map(|service| Found::new(&reach, service)).collect())
 }
 
 /// One look: the services, or what is wrong so far.

@@ -13,7 +13,7 @@ use std::{
 
 use ipnet::IpNet;
 use skiff_cluster::{
-    AddonSettings, Api, ConnectApi, Host, ImageSource, Protocol, ServiceApi, StartOptions, StartRequest, WaitFor,
+    AddonSettings, Api, ConnectApi, Host, ImageSource, Protocol, ServiceApi, StartOptions, StartRequest, WaitFor, start,
 };
 use skiff_config::{ClusterName, KubeVersion, SpecFile};
 use skiff_driver::{FakeDriver, NodeImage};
@@ -29,6 +29,13 @@ pub(crate) struct World {
     pub(crate) images: FakeImages,
     recorder: Arc<Recorder>,
     folder: TempDir,
+}
+
+/// A world with a cluster that runs.
+pub(crate) async fn started() -> World {
+    let world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    world
 }
 
 pub(crate) fn name() -> ClusterName {

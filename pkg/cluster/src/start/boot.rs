@@ -25,6 +25,15 @@ use crate::{
 /// Where kubeadm's output goes, among the cluster's logs.
 const KUBEADM_LOG: &str = "kubeadm.log";
 
+/// What nodes share that come up together.
+pub(super) struct Boot<'a, A> {
+    pub(super) fleet: &'a Fleet,
+    pub(super) wanted: &'a Wanted,
+    pub(super) api: &'a A,
+    /// Open as soon as an API server answers.
+    pub(super) serving: &'a Gate,
+}
+
 impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, D, C, K, I> {
     /// Brings all nodes up at once: each makes its machine without waiting for the others, and goes on
     /// from there as soon as the API server answers.
@@ -38,38 +47,26 @@ impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, 
             }
             Ok(())
         };
-        let nodes = fleet.members.iter().map(|member| self.boot_node(fleet, member, wanted, api, &serving));
+        let boot = Boot { fleet, wanted, api, serving: &serving };
+        let nodes = fleet.members.iter().map(|member| self.boot_node(&boot, member));
         tokio::try_join!(others, try_join_all(nodes)).map(drop)
     }
 
-    async fn boot_node(
-        &self,
-        fleet: &Fleet,
-        member: &Member,
-        wanted: &Wanted,
-        api: &K::Api,
-        serving: &Gate,
-    ) -> Result<(), ClusterError> {
+    async fn boot_node(&self, boot: &Boot<'_, K::Api>, member: &Member) -> Result<(), ClusterError> {
         self.provision(member).await?;
-        self.tell_limits(fleet, member, wanted).await?;
-        self.cross(wanted, member).await?;
+        self.tell_limits(boot.fleet, member, boot.wanted).await?;
+        self.cross(boot.wanted, member).await?;
         match member.role() {
-            Role::FirstControlPlane => self.boot_first(fleet, member, wanted, api, serving).await,
-            Role::ControlPlane => self.boot_control_plane(fleet, member, wanted, api, serving).await,
-            Role::Worker => self.boot_worker(fleet, member, wanted, api, serving).await,
+            Role::FirstControlPlane => self.boot_first(boot, member).await,
+            Role::ControlPlane => self.boot_control_plane(boot, member).await,
+            Role::Worker => self.boot_worker(boot, member).await,
         }
     }
 
     /// Runs kubeadm where the machine is new, waits for the API server, and applies what the cluster
     /// needs: DNS, storage.
-    async fn boot_first(
-        &self,
-        fleet: &Fleet,
-        member: &Member,
-        wanted: &Wanted,
-        api: &K::Api,
-        serving: &Gate,
-    ) -> Result<(), ClusterError> {
+    async fn boot_first(&self, boot: &Boot<'_, K::Api>, member: &Member) -> Result<(), ClusterError> {
+        let Boot { fleet, wanted, api, serving } = *boot;
         if !member.needs_kubeadm() {
             self.api_ready(fleet, Some(member), wanted, api, None).await?;
             serving.open();

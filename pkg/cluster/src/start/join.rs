@@ -12,7 +12,8 @@ use skiff_runner::{Command, Connect, Runner};
 
 use super::{
     Run,
-    fleet::{Fleet, Gate, Member},
+    boot::Boot,
+    fleet::{Fleet, Member},
     plan::Wanted,
     provision::phase,
 };
@@ -30,14 +31,8 @@ const PEER_PATIENCE: Duration = Duration::from_secs(5);
 
 impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, D, C, K, I> {
     /// Starts the kubelet of a worker as soon as there is somebody it can register with.
-    pub(super) async fn boot_worker(
-        &self,
-        fleet: &Fleet,
-        member: &Member,
-        wanted: &Wanted,
-        api: &K::Api,
-        serving: &Gate,
-    ) -> Result<(), ClusterError> {
+    pub(super) async fn boot_worker(&self, boot: &Boot<'_, K::Api>, member: &Member) -> Result<(), ClusterError> {
+        let Boot { fleet, wanted, api, serving } = *boot;
         let (config, node) = (&fleet.identity.config, &member.plan.config);
         if !member.needs_kubeadm() {
             // The control planes may be others since it ran last.
@@ -59,12 +54,10 @@ impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, 
     /// start it must not hold up.
     pub(super) async fn boot_control_plane(
         &self,
-        fleet: &Fleet,
+        boot: &Boot<'_, K::Api>,
         member: &Member,
-        wanted: &Wanted,
-        api: &K::Api,
-        serving: &Gate,
     ) -> Result<(), ClusterError> {
+        let Boot { fleet, wanted, api, serving } = *boot;
         if !member.needs_kubeadm() {
             return Ok(());
         }

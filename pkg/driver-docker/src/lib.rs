@@ -13,6 +13,7 @@ mod error;
 mod failure;
 mod image;
 mod labels;
+mod list;
 mod logs;
 mod making;
 mod mtu;

@@ -1,28 +1,25 @@
 //! A node's container and volume.
 
-use std::{collections::BTreeMap, path::Path, time::Duration};
+use std::{path::Path, time::Duration};
 
 use bollard::{
     body_full,
     errors::Error as EngineError,
-    models::{
-        ContainerCreateBody, ContainerCreateResponse, ContainerInspectResponse, ContainerStateStatusEnum,
-        ContainerSummary, ContainerSummaryStateEnum, EndpointSettings, Volume,
-    },
+    models::{ContainerCreateBody, ContainerCreateResponse, ContainerInspectResponse, ContainerStateStatusEnum},
     query_parameters::{
-        CreateContainerOptionsBuilder, InspectContainerOptions, ListContainersOptionsBuilder,
-        ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions, StartContainerOptions,
-        StopContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+        CreateContainerOptionsBuilder, InspectContainerOptions, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
+        StartContainerOptions, StopContainerOptionsBuilder, UploadToContainerOptionsBuilder,
     },
 };
 use skiff_config::{ClusterName, NodeName};
-use skiff_driver::{Endpoints, MachineState, NodeSpec, NodeStatus, Purpose, Resources};
+use skiff_driver::{Endpoints, MachineState, NodeSpec, Purpose, Resources};
 
 use crate::{
     DockerDriver, Error, Resource,
     body::{self, DEVICES, HostFacts, MODULES},
     failure::{self, StartFailure},
     labels::{self, Labels},
+    list::is_cut_off,
     port::published,
     seed,
 };
@@ -310,30 +307,6 @@ impl DockerDriver {
         self.remove_networks(cluster).await
     }
 
-    pub(crate) async fn containers(
-        &self,
-        filter: &std::collections::HashMap<&'static str, Vec<String>>,
-    ) -> Result<Vec<ContainerSummary>, Error> {
-        let options = ListContainersOptionsBuilder::new().all(true).filters(filter).build();
-        self.docker.list_containers(Some(options)).await.map_err(failure::engine("listing containers"))
-    }
-
-    pub(crate) async fn nodes(&self, cluster: Option<&ClusterName>) -> Result<Vec<NodeStatus>, Error> {
-        let filter = labels::filter(labels::CLUSTER, cluster.map(ClusterName::as_str));
-        let volumes = async {
-            let options = ListVolumesOptionsBuilder::new().filters(&filter).build();
-            let listed = self.docker.list_volumes(Some(options)).await;
-            listed.map_err(failure::engine("listing volumes"))
-        };
-        let _settled = self.making.settled().await;
-        let (containers, volumes) = futures_util::try_join!(self.containers(&filter), volumes)?;
-        let missing = volumes.volumes.unwrap_or_default().into_iter().filter_map(missing_node);
-        let present = containers.into_iter().filter_map(present_node);
-        // Later entries win: a node with a container is not missing.
-        let nodes: BTreeMap<_, _> = missing.chain(present).map(|node| (node.name.clone(), node)).collect();
-        Ok(nodes.into_values().collect())
-    }
-
     pub(crate) async fn node_endpoints(&self, cluster: &ClusterName, node: &NodeName) -> Result<Endpoints, Error> {
         let absent = || Error::NodeAbsent { node: node.clone() };
         let found = self.find(cluster, node).await?.ok_or_else(absent)?;
@@ -355,53 +328,6 @@ fn foreign(labels: &Labels, cluster: &ClusterName) -> Option<String> {
     }
 }
 
-fn present_node(container: ContainerSummary) -> Option<NodeStatus> {
-    let labels = container.labels?;
-    let identity = labels::identity(&labels)?;
-    let networks = container.network_settings.and_then(|settings| settings.networks);
-    let state = container.state.map_or(MachineState::Broken, listed_state);
-    let cut_off = networks.is_some_and(|networks| is_cut_off(state, networks.get(identity.cluster.as_str())));
-    let state = if cut_off { MachineState::Broken } else { state };
-    Some(NodeStatus {
-        cluster: identity.cluster,
-        name: identity.name,
-        role: identity.role,
-        state,
-        address: identity.address,
-        image: labels.get(labels::IMAGE).cloned(),
-        marks: labels::marks(&labels),
-        // They are volumes of their own.
-        snapshots: Vec::new(),
-        trouble: None,
-    })
-}
-
-/// True if nothing reaches a node from outside, and starting it would not change that: somebody took it
-/// out of its network, or the Engine was killed before it had written down that it is in there.
-fn is_cut_off(state: MachineState, endpoint: Option<&EndpointSettings>) -> bool {
-    match (state, endpoint) {
-        (MachineState::Running | MachineState::Paused | MachineState::Stopped, None) => true,
-        (MachineState::Running, Some(endpoint)) => endpoint.endpoint_id.as_deref() == Some(""),
-        _ => false,
-    }
-}
-
-fn missing_node(volume: Volume) -> Option<NodeStatus> {
-    let identity = labels::identity(&volume.labels)?;
-    Some(NodeStatus {
-        cluster: identity.cluster,
-        name: identity.name,
-        role: identity.role,
-        state: MachineState::Missing,
-        address: identity.address,
-        image: None,
-        marks: labels::marks(&volume.labels),
-        // They are volumes of their own.
-        snapshots: Vec::new(),
-        trouble: None,
-    })
-}
-
 fn inspected_state(state: ContainerStateStatusEnum) -> MachineState {
     match state {
         ContainerStateStatusEnum::CREATED => MachineState::Created,
@@ -410,36 +336,5 @@ fn inspected_state(state: ContainerStateStatusEnum) -> MachineState {
         ContainerStateStatusEnum::EXITED => MachineState::Stopped,
         // A container that restarts is one whose first process keeps ending.
         _ => MachineState::Broken,
-    }
-}
-
-fn listed_state(state: ContainerSummaryStateEnum) -> MachineState {
-    match state {
-        ContainerSummaryStateEnum::CREATED => MachineState::Created,
-        ContainerSummaryStateEnum::RUNNING => MachineState::Running,
-        ContainerSummaryStateEnum::PAUSED => MachineState::Paused,
-        ContainerSummaryStateEnum::EXITED => MachineState::Stopped,
-        _ => MachineState::Broken,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_node_without_a_way_in_is_cut_off() {
-        let endpoint = |id: &str| EndpointSettings { endpoint_id: Some(id.to_owned()), ..Default::default() };
-        let (there, lost) = (endpoint("3f2a"), endpoint(""));
-        for (state, endpoint, cut_off) in [
-            (MachineState::Running, Some(&there), false),
-            (MachineState::Running, Some(&lost), true),
-            (MachineState::Running, None, true),
-            (MachineState::Stopped, Some(&lost), false),
-            (MachineState::Stopped, None, true),
-            (MachineState::Created, None, false),
-        ] {
-            assert_eq!(is_cut_off(state, endpoint), cut_off, "{state:?} {endpoint:?}");
-        }
     }
 }

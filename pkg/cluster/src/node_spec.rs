@@ -1,5 +1,7 @@
 //! From what a cluster shall be to what one machine shall be: pure.
 
+mod resources;
+
 use std::{collections::BTreeMap, fmt::Write as _, net::Ipv4Addr, time::SystemTime};
 
 use sha2::{Digest, Sha256};
@@ -7,10 +9,12 @@ use skiff_bootstrap::{
     CgroupVersion, ClusterConfig, Endpoint, HostFacts, KubeletSettings, NodeConfig, NodeIpv6, Reserved, Role, cni,
     node_files, render,
 };
-use skiff_config::{ClusterSpec, Cni, HostSize, Limit, Mount, NodeRecord, Problem, Protocol, Taint, ipv6_address};
+use skiff_config::{ClusterSpec, Cni, Mount, NodeRecord, Problem, Protocol, Taint, ipv6_address};
 use skiff_driver::{Capabilities, NodeNetwork, NodeRole, NodeSpec, Published, Purpose, Resources, SeedFile};
 use skiff_report::ExitCode;
 
+pub(crate) use self::resources::{host_size, resources};
+use self::resources::{limits, reserved};
 use crate::{
     ClusterError,
     identity::{Identity, NodeIdentity},
@@ -24,9 +28,6 @@ const POD_RESOLV_CONF: &str = "/run/skiff/resolv.conf";
 const ENDPOINT: Ipv4Addr = Ipv4Addr::new(169, 254, 53, 54);
 /// Where a worker finds the addresses of API servers, one a line.
 pub(crate) const CONTROL_PLANES: &str = "/etc/skiff/control-planes";
-/// A host's memory differs a little after each boot; less than one part in so many is the same host.
-const SAME_HOST: u64 = 50;
-
 /// Everything one machine is made from.
 pub(crate) struct NodePlan {
     /// For the driver.
@@ -150,13 +151,6 @@ fn taints(record: &NodeRecord) -> Result<Vec<Taint>, ClusterError> {
     record.taints.iter().map(read).collect()
 }
 
-/// What the host had to give when the node was made, unless it is another one by now.
-pub(crate) fn host_size(made: Option<HostSize>, capabilities: &Capabilities) -> HostSize {
-    let now = HostSize { cpus: capabilities.cpus, memory: capabilities.memory };
-    let same = |made: &HostSize| made.cpus == now.cpus && made.memory.abs_diff(now.memory) < now.memory / SAME_HOST;
-    made.filter(same).unwrap_or(now)
-}
-
 /// Whether the driver's nodes have the families of addresses that are asked for.
 pub(crate) fn families(spec: &ClusterSpec, capabilities: &Capabilities) -> Result<(), ClusterError> {
     if spec.ipv6.is_none() || capabilities.ipv6 {
@@ -187,21 +181,6 @@ fn ipv6(spec: &ClusterSpec, record: &NodeRecord, network: &NodeNetwork) -> Resul
     Ok(Some(NodeIpv6 { address: ipv6_address(network.subnet, record.address), pods }))
 }
 
-/// What a node sees of its host beyond its limits. A kubelet in a container takes the whole host for
-/// its own, and would have the scheduler give away what other nodes have been promised.
-fn reserved(resources: &Resources, host: HostSize, capabilities: &Capabilities) -> Reserved {
-    if !capabilities.shares_host_kernel {
-        return Reserved::default();
-    }
-    let all = u64::from(host.cpus) * 1000;
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "limits are positive and small")]
-    let granted = resources.cpus.map_or(all, |cpus| (cpus * 1000.0) as u64);
-    Reserved {
-        millicpus: all.saturating_sub(granted),
-        memory: resources.memory.map_or(0, |limit| host.memory.saturating_sub(limit)),
-    }
-}
-
 /// Whether the driver can publish ports at the addresses that are asked for.
 pub(crate) fn addresses(spec: &ClusterSpec, capabilities: &Capabilities) -> Result<(), ClusterError> {
     if capabilities.ipv6_ports {
@@ -220,66 +199,6 @@ pub(crate) fn addresses(spec: &ClusterSpec, capabilities: &Capabilities) -> Resu
 /// The API servers' addresses as the agent reads them.
 pub(crate) fn servers(control_planes: &[Ipv4Addr], port: u16) -> String {
     control_planes.iter().map(|address| format!("{address}:{port}\n")).collect()
-}
-
-/// The limits of a node on this host.
-///
-/// Without a wish a node may use all processors, and memory as minikube gives it: a quarter of what
-/// there is, but 3 to 6 GiB, in hundreds of MiB; less where that many nodes would ask for more than
-/// there is, but never less than a node works with. What it was `granted` so it keeps, though the host
-/// may have changed a little: a node is not made anew for that.
-pub(crate) fn resources(
-    spec: &ClusterSpec,
-    granted: Option<u64>,
-    capabilities: &Capabilities,
-) -> Result<Resources, ClusterError> {
-    let gib = 1_u64 << 30;
-    let most = capabilities.memory;
-    let memory = match spec.memory {
-        Limit::NoLimit | Limit::Max => None,
-        Limit::Auto => granted.filter(|bytes| *bytes <= most).or_else(|| {
-            let usual = (most / 4).clamp(3 * gib, 6 * gib);
-            let share = (most / u64::from(spec.nodes.max(1))).max(LEAST_SHARE);
-            Some(whole_hundred_mib(usual.min(share).min(most)))
-        }),
-        Limit::Exactly(bytes) if bytes > most => {
-            return Err(ClusterError::TooLarge {
-                setting: "--memory",
-                wanted: skiff_config::format_bytes(bytes),
-                available: format!("{} MiB", most >> 20),
-                exit: ExitCode::INSUFFICIENT_MEMORY,
-            });
-        }
-        Limit::Exactly(bytes) => Some(bytes),
-    };
-    let cpus = match spec.cpus {
-        Limit::NoLimit | Limit::Max | Limit::Auto => None,
-        Limit::Exactly(cpus) if cpus > f64::from(capabilities.cpus) => {
-            return Err(ClusterError::TooLarge {
-                setting: "--cpus",
-                wanted: cpus.to_string(),
-                available: capabilities.cpus.to_string(),
-                exit: ExitCode::INSUFFICIENT_CORES,
-            });
-        }
-        Limit::Exactly(cpus) => Some(cpus),
-    };
-    Ok(Resources { cpus, memory, disk: capabilities.disk_limit.then_some(spec.disk_size) })
-}
-
-/// Limits as a node's record keeps them.
-fn limits(Resources { cpus, memory, .. }: &Resources) -> String {
-    let cpus = cpus.map_or_else(|| "all".to_owned(), |cpus| cpus.to_string());
-    format!("{cpus} {}", memory.map_or_else(|| "all".to_owned(), skiff_config::format_bytes))
-}
-
-/// The least memory a node is given where nobody asks for an amount.
-const LEAST_SHARE: u64 = 2200 << 20;
-
-/// A size that people can read: down to a multiple of 100 MiB.
-fn whole_hundred_mib(bytes: u64) -> u64 {
-    let unit = 100 << 20;
-    bytes / unit * unit
 }
 
 fn published(spec: &ClusterSpec, record: &NodeRecord) -> Vec<Published> {

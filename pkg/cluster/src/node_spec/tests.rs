@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 
 use skiff_bootstrap::{BootstrapToken, ClusterConfig, Endpoint, pki::ClusterPki};
-use skiff_config::SpecFile;
+use skiff_config::{HostSize, SpecFile};
 
 use super::*;
 

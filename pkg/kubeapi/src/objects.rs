@@ -23,6 +23,9 @@ use crate::{
 
 /// A server that takes longer over one request is asked anew.
 const ONE_REQUEST: Duration = Duration::from_secs(5);
+/// A server that takes longer over a request that is sent only once does not answer. One that is emulated
+/// takes more than ten seconds over all the objects of an addon, which it gets at the same time.
+const ONLY_REQUEST: Duration = Duration::from_secs(30);
 
 /// What happens to fields that somebody else wants otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,7 +92,7 @@ impl Client {
         let places = self.places(&known, Deed::Rehearse, &deadline).await?;
         let placed = known.iter().filter_map(|manifest| Some((manifest, places.get(&kind_of(manifest))?)));
         each(placed, async |(manifest, place)| {
-            match deadline.limit(ONE_REQUEST, self.once(manifest, place, Deed::Rehearse)).await {
+            match deadline.limit(ONLY_REQUEST, self.once(manifest, place, Deed::Rehearse)).await {
                 Err(trouble) if matches!(trouble, Trouble::Owned { .. }) || trouble.is_of_the_object() => {
                     let refusal = KubeError::Refused { object: manifest.title(), source: trouble };
                     refused.lock().unwrap_or_else(PoisonError::into_inner).push(refusal);
@@ -146,7 +149,7 @@ impl Client {
                 self.send(request.map_err(|error| Trouble::Garbled { detail: error.to_string() })?).await.map(drop)
             };
             let refused = |source| KubeError::Refused { object: workload.title(), source };
-            deadline.limit(ONE_REQUEST, sent).await.map_err(refused)?;
+            deadline.limit(ONLY_REQUEST, sent).await.map_err(refused)?;
         }
         Ok(())
     }
@@ -210,7 +213,7 @@ impl Client {
         each(placed, async |(index, (manifest, place))| {
             let Some(place) = place else { return Ok(()) };
             let path = format!("{}/{}", manifest.path(place), manifest.name);
-            match deadline.limit(ONE_REQUEST, self.get::<Value>(&path)).await {
+            match deadline.limit(ONLY_REQUEST, self.get::<Value>(&path)).await {
                 Ok(object) => found.lock().unwrap_or_else(PoisonError::into_inner)[index] = Some(object),
                 Err(trouble) if trouble.code() == Some(404) => {}
                 Err(trouble) => return Err(self.unavailable(trouble)),

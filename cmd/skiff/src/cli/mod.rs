@@ -10,6 +10,7 @@ mod config;
 mod delete;
 mod doctor;
 mod drivers;
+mod duration;
 mod export;
 mod gc;
 mod image;

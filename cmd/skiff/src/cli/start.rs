@@ -3,24 +3,26 @@
 mod dry_run;
 mod folders;
 mod network;
+mod wait;
 
 use std::{env, sync::Arc, time::Duration};
 
-use jiff::SignedDuration;
 use skiff_cluster::{
-    Before, Change, ClusterError, Impact, Outcome, Preview, StartOptions, StartReport, StartRequest, WaitFor, preview,
-    start, undo_start,
+    Before, Change, ClusterError, Impact, Outcome, Preview, StartOptions, StartReport, StartRequest, preview, start,
+    undo_start,
 };
 use skiff_config::{ClusterName, SpecFile};
 use skiff_driver::Driver;
 use skiff_drivers::{canonical, unknown};
 use skiff_report::{ExitCode, Reporter};
 
+use self::wait::{USABLE, Wait, parts, wait_for};
 use super::{
     EventFormat,
     addons::AddonArgs,
     apply::{changed, kebab_case, live_resize},
     auto_pause,
+    duration::go_duration,
     machine::MachineArgs,
     spec::SpecArgs,
     spec_defaults,
@@ -104,52 +106,6 @@ impl SourceArgs {
     pub(super) fn images(&self, context: &Context) -> Result<Images, Failure> {
         context.images(self.artifacts, self.debian_mirror.clone())
     }
-}
-
-/// A word of `--wait`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wait {
-    All,
-    None,
-    For(WaitFor),
-}
-
-/// What makes a cluster usable.
-const USABLE: &str = "apiserver,default_sa,dns,node_ready,kubelet";
-
-/// Everything there is to wait for, under minikube's names.
-const PARTS: [(&str, WaitFor); 6] = [
-    ("apiserver", WaitFor::ApiServer),
-    ("system_pods", WaitFor::SystemPods),
-    ("default_sa", WaitFor::DefaultServiceAccount),
-    ("dns", WaitFor::Dns),
-    ("node_ready", WaitFor::NodeReady),
-    ("kubelet", WaitFor::Kubelet),
-];
-
-fn wait_for(text: &str) -> Result<Wait, String> {
-    match text {
-        "all" | "true" => Ok(Wait::All),
-        "none" | "false" => Ok(Wait::None),
-        // minikube's words for parts of what the system's pods are here.
-        "apps_running" | "extra" => Ok(Wait::For(WaitFor::SystemPods)),
-        _ => PARTS.iter().find(|(name, _)| *name == text).map(|(_, part)| Wait::For(*part)).ok_or_else(|| {
-            let names: Vec<&str> = PARTS.iter().map(|(name, _)| *name).collect();
-            format!("use all, none, or some of {}", names.join(", "))
-        }),
-    }
-}
-
-/// A duration as Go programs write it: `6m`, `1h30m`, `90s`.
-pub(super) fn go_duration(text: &str) -> Result<Duration, String> {
-    let duration = text.parse::<SignedDuration>().map_err(|_| "write it like 90s, 6m or 1h30m".to_owned())?;
-    Duration::try_from(duration).map_err(|_| "a time cannot be negative".to_owned())
-}
-
-/// All words of `--wait` together, each part once, in the order of the parts.
-fn parts(words: &[Wait]) -> Vec<WaitFor> {
-    let wanted = |part: &WaitFor| words.contains(&Wait::All) || words.contains(&Wait::For(*part));
-    PARTS.iter().map(|(_, part)| *part).filter(wanted).collect()
 }
 
 impl Args {
@@ -316,19 +272,6 @@ fn conclude(context: &Context, report: &StartReport) {
 mod tests {
     use super::*;
 
-    fn waits(words: &str) -> Vec<WaitFor> {
-        parts(&words.split(',').map(|word| wait_for(word).unwrap()).collect::<Vec<_>>())
-    }
-
-    #[test]
-    fn words_of_wait_add_up() {
-        assert_eq!(waits("all").len(), PARTS.len());
-        assert_eq!(waits("none"), []);
-        assert_eq!(waits("dns,apiserver,dns"), [WaitFor::ApiServer, WaitFor::Dns]);
-        assert_eq!(waits("apps_running,extra"), [WaitFor::SystemPods]);
-        assert_eq!(waits("true"), waits("all"));
-    }
-
     #[test]
     fn a_driver_is_stored_under_its_own_name() {
         let named =
@@ -336,13 +279,5 @@ mod tests {
         assert_eq!(named("qemu2").as_deref(), Some("qemu"));
         assert_eq!(named("auto").as_deref(), Some("auto"));
         assert_eq!(with_own_name(SpecFile::default()), SpecFile::default());
-    }
-
-    #[test]
-    fn durations_are_written_as_in_go() {
-        assert_eq!(go_duration("6m"), Ok(Duration::from_secs(360)));
-        assert_eq!(go_duration("1h30m0s"), Ok(Duration::from_secs(5400)));
-        assert_eq!(go_duration("1.5h"), Ok(Duration::from_secs(5400)));
-        assert!(go_duration("-5s").is_err() && go_duration("soon").is_err());
     }
 }

@@ -13,7 +13,7 @@ use skiff_config::ClusterName;
 use skiff_report::{ExitCode, Reporter};
 use skiff_store::{Process, Store};
 
-use super::{EventFormat, behind, start::go_duration};
+use super::{EventFormat, behind, duration::go_duration};
 use crate::{context::Context, failure::Failure};
 
 /// Stops a cluster. Its data is kept; `start` brings it back.

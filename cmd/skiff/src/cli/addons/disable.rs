@@ -7,7 +7,7 @@ use skiff_report::ExitCode;
 
 use super::to_its_end;
 use crate::{
-    cli::start::go_duration,
+    cli::duration::go_duration,
     context::{Context, print_line},
     failure::Failure,
 };

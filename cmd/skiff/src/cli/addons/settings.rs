@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use skiff_cluster::{AddonRequest, AddonSetting, AddonSettings};
 
-use crate::cli::start::go_duration;
+use crate::cli::duration::go_duration;
 
 /// What can be set of an addon.
 #[derive(Debug, Clone, clap::Args)]

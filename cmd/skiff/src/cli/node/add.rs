@@ -8,7 +8,7 @@ use skiff_report::{ExitCode, Reporter};
 
 use super::{options, recorded_host, short};
 use crate::{
-    cli::start::{SourceArgs, go_duration},
+    cli::{duration::go_duration, start::SourceArgs},
     context::{Context, print_line},
     failure::Failure,
     ui::Timings,

@@ -6,7 +6,7 @@ use skiff_cluster::{Leave, delete_node};
 use skiff_report::ExitCode;
 
 use super::{recorded_host, short};
-use crate::{cli::start::go_duration, context::Context, failure::Failure};
+use crate::{cli::duration::go_duration, context::Context, failure::Failure};
 
 /// Deletes a node with its data, after its pods have gone elsewhere.
 #[derive(Debug, clap::Args)]

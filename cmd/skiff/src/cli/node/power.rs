@@ -7,7 +7,7 @@ use skiff_report::ExitCode;
 
 use super::{options, recorded_host, short};
 use crate::{
-    cli::start::{SourceArgs, go_duration},
+    cli::{duration::go_duration, start::SourceArgs},
     context::Context,
     failure::Failure,
 };

@@ -15,7 +15,7 @@ use skiff_cluster::{Forward, Found, ServiceApi, ServiceQuery, Way, find_services
 use skiff_report::{ExitCode, Reporter};
 
 use self::urls::{DEFAULT_FORMAT, Urls};
-use super::start::go_duration;
+use super::duration::go_duration;
 use crate::{
     context::{Context, print, print_line},
     failure::Failure,

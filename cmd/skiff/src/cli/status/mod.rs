@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use skiff_cluster::{ClusterError, ClusterStatus, ComponentState, KubeconfigState, NodeReport};
 use skiff_report::ExitCode;
 
-use super::{output::json, start::go_duration, stop::time_to_stop};
+use super::{duration::go_duration, output::json, stop::time_to_stop};
 use crate::{
     context::{Context, print},
     failure::Failure,

@@ -65,6 +65,15 @@ impl Act {
         })
     }
 
+    /// What must be left of a disk that is nearly full, in bytes: a start writes little, but etcd on a new
+    /// node sets 128 MiB aside before it begins.
+    pub(super) fn needs(self) -> u64 {
+        match self {
+            Self::AddNode | Self::Remake => 1 << 30,
+            _ => 64 << 20,
+        }
+    }
+
     /// True if what the cluster held may be gone afterwards.
     pub(super) fn may_lose_data(self) -> bool {
         self == Self::Remake

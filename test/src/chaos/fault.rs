@@ -2,7 +2,7 @@
 
 use std::{fs, process::Command, thread, time::Duration};
 
-use super::{process, world::World};
+use super::{act::Act, process, world::World};
 use crate::Finished;
 
 /// What may happen.
@@ -38,9 +38,6 @@ pub(super) enum Fault {
     Certificates,
 }
 
-/// What is left of a disk that is nearly full: enough for the little that a start writes.
-const NEARLY: u64 = 64 << 20;
-
 impl Fault {
     /// Those that even the shortest run meets.
     pub(super) const CLASSIC: [Self; 7] =
@@ -58,7 +55,7 @@ impl Fault {
     ];
 
     /// Lets it happen, and tells to whom, if there was anybody.
-    pub(super) fn strike(self, world: &World, cluster: &str, pick: usize) -> Option<String> {
+    pub(super) fn strike(self, world: &World, cluster: &str, act: Act, pick: usize) -> Option<String> {
         let told = match self {
             Self::Skiff => kill_one(process::running("skiff"), pick)?,
             Self::Engine => {
@@ -88,7 +85,7 @@ impl Fault {
                 String::new()
             }
             Self::NearlyFull => {
-                world.fill(NEARLY);
+                world.fill(act.needs());
                 String::new()
             }
             Self::Wire => on_a_node(pick, cut_for_a_while)?,

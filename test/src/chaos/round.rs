@@ -69,7 +69,7 @@ fn hit(world: &World, cluster: &Cluster<'_>, act: Act, commands: Vec<Command>, h
         if let Some(round) = hits.next_if(|hit| running.is_none() || begun.elapsed() >= act.usual().mul_f64(hit.moment))
         {
             let at = begun.elapsed().as_secs_f32();
-            let struck = round.fault.strike(world, &cluster.name, round.pick);
+            let struck = round.fault.strike(world, &cluster.name, act, round.pick);
             tell(&format!("  at {at:.1} s: {:?} {}", round.fault, struck.as_deref().unwrap_or("(nobody there)")));
         }
         if let Some(command) = running.take_if(Running::ended) {

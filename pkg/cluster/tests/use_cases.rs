@@ -381,6 +381,16 @@ async fn all_waits_of_a_start_share_one_deadline() {
 }
 
 #[tokio::test]
+async fn emulated_machines_are_waited_for_three_times_as_long() {
+    let (world, asked) = (World::new(), Duration::from_hours(1));
+    world.host.driver.emulate("no accelerator works on this host");
+    let options = skiff_cluster::StartOptions { wait_timeout: asked, ..options() };
+    start(&world.host, &world.images, skiff_cluster::StartRequest { options, ..request() }).await.unwrap();
+    let first = world.host.api.patience.lock().unwrap()[0];
+    assert!(first > 2 * asked && first <= 3 * asked, "{first:?}");
+}
+
+#[tokio::test]
 async fn status_follows_the_machine() {
     let world = World::new();
     let missing = status(&world.host, &name()).await.unwrap_err();

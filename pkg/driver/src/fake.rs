@@ -47,6 +47,7 @@ struct State {
     snapshots: snapshots::Kept,
     calls: Vec<String>,
     failures: Vec<&'static str>,
+    emulation: Option<String>,
 }
 
 /// Keeps nodes in memory and behaves as the contract asks.
@@ -87,6 +88,11 @@ impl FakeDriver {
     /// is called.
     pub fn fail_next(&self, method: &'static str) {
         self.lock().failures.push(method);
+    }
+
+    /// Lets machines be emulated from now on, and says why.
+    pub fn emulate(&self, why: &str) {
+        self.lock().emulation = Some(why.to_owned());
     }
 
     /// The calls so far, oldest first, as the method and what it was about: `start skiff`.
@@ -165,6 +171,10 @@ impl Driver for FakeDriver {
     async fn check(&self) -> Result<Capabilities, FakeError> {
         drop(self.enter("check", "")?);
         Ok(self.capabilities)
+    }
+
+    async fn emulation(&self) -> Option<String> {
+        self.lock().emulation.clone()
     }
 
     async fn ensure_network(&self, request: &NetworkRequest) -> Result<NodeNetwork, FakeError> {

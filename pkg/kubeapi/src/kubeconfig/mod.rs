@@ -105,7 +105,8 @@ pub fn remove(paths: &[PathBuf], name: &str) -> Result<bool, KubeError> {
         });
         edited.map(|changed| removed |= changed).unwrap_or_else(&mut keep);
     }
-    if removed && !context_left {
+    // Also if nothing else was left: who edits the file at the same time may have written the name back.
+    if !context_left {
         for path in paths {
             let edited = file::load(path).and_then(|before| {
                 file::edit(path, &before, |document| {
@@ -116,7 +117,7 @@ pub fn remove(paths: &[PathBuf], name: &str) -> Result<bool, KubeError> {
                 })
             });
             // A file that cannot be read has failed above already.
-            edited.map(drop).unwrap_or_else(&mut keep);
+            edited.map(|changed| removed |= changed).unwrap_or_else(&mut keep);
         }
     }
     failure.map_or(Ok(removed), Err)

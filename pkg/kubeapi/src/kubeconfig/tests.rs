@@ -96,6 +96,20 @@ fn an_entry_that_lost_its_mark_is_known_by_its_authority() {
 }
 
 #[test]
+fn a_current_context_that_somebody_wrote_back_is_reset() {
+    let home = Home::new();
+    let paths = [home.with("config", "kind: Config\ncurrent-context: dev\n")];
+    assert!(remove(&paths, "dev").unwrap());
+    assert!(!fs::read_to_string(&paths[0]).unwrap().contains("dev"));
+    assert!(!remove(&paths, "dev").unwrap());
+    // Not where it leads to something of somebody else's.
+    let text = "kind: Config\ncurrent-context: dev\ncontexts: [{name: dev, context: {cluster: x, user: x}}]\n";
+    let paths = [home.with("config", text)];
+    assert!(!remove(&paths, "dev").unwrap());
+    assert_eq!(fs::read_to_string(&paths[0]).unwrap(), text);
+}
+
+#[test]
 fn a_link_to_nothing_is_filled() {
     let home = Home::new();
     std::os::unix::fs::symlink("later/file", home.path("config")).unwrap();

@@ -27,10 +27,7 @@ pub(crate) fn allocate<D, C, K>(
     let free = |address: &Ipv4Addr| nodes.iter().all(|node| node.address != *address);
     // From the other end than the nodes; the gateway has the first one.
     let Some(address) = last_hosts(subnet).find(free) else { return Ok(()) };
-    let mut reserved = host.reserved_ports()?;
-    reserved.extend(nodes.iter().flat_map(|node| [Some(node.ssh_port), node.apiserver_port]).flatten());
-    reserved.extend(spec.ports.iter().map(|port| port.value.host_port));
-    let port = free_port(spec.listen_address, &mut reserved)?;
+    let port = free_port(spec.listen_address, &mut host.reserved_ports(file, spec)?)?;
     file.status.entrance = Some(EntranceRecord { address, port });
     Ok(())
 }

@@ -5,6 +5,7 @@ use std::{error::Error, fmt, io, path::PathBuf, time::Duration};
 use skiff_addons::AddonError;
 use skiff_bootstrap::BootstrapError;
 use skiff_config::{ClusterName, NodeName, Problem};
+use skiff_driver::DriverFailure;
 use skiff_report::{Diagnose, ExitCode, Reason, chain};
 use skiff_runner::RunError;
 use skiff_store::StoreError;
@@ -14,7 +15,7 @@ use crate::{ServiceError, SnapshotError, UpgradeError};
 
 /// An error of a part that is only known as a generic: a driver, an image source, an API client.
 #[derive(Debug)]
-pub struct Outside(Box<dyn Diagnose>);
+pub struct Outside<E: ?Sized = dyn Diagnose>(Box<E>);
 
 impl Outside {
     pub(crate) fn new(error: impl Diagnose) -> Self {
@@ -22,13 +23,24 @@ impl Outside {
     }
 }
 
-impl fmt::Display for Outside {
+impl Outside<dyn DriverFailure> {
+    pub(crate) fn of_driver(error: impl DriverFailure) -> Self {
+        Self(Box::new(error))
+    }
+
+    /// The port of this host that somebody else has, if that is what failed.
+    pub(crate) fn taken_port(&self) -> Option<u16> {
+        self.0.taken_port()
+    }
+}
+
+impl<E: Diagnose + ?Sized> fmt::Display for Outside<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
 }
 
-impl Error for Outside {
+impl<E: Diagnose + ?Sized> Error for Outside<E> {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         self.0.source()
     }
@@ -141,7 +153,7 @@ pub enum ClusterError {
     Store(#[from] StoreError),
     /// The driver.
     #[error(transparent)]
-    Driver(Outside),
+    Driver(Outside<dyn DriverFailure>),
     /// The node image.
     #[error(transparent)]
     Image(Outside),
@@ -274,13 +286,7 @@ impl Diagnose for ClusterError {
             ),
             Self::Upgrade(error) => error.reason(),
             Self::NameTaken { .. } | Self::NodeNameTaken { .. } => usage("Choose another name with -p."),
-            Self::Orphaned(name) => Reason::new(
-                "GUEST_NAME_CONFLICT",
-                ExitCode::GUEST_CONFLICT,
-                format!(
-                    "Use its SKIFF_HOME, or another name with -p; `skiff delete -p {name}` deletes it with its data."
-                ),
-            ),
+            Self::Orphaned(name) => orphaned(name),
             Self::NoRoom { .. } => usage("Use a larger network: --subnet, --pod-network-cidr."),
             Self::NoFreePort(_) => {
                 Reason::new("HOST_NO_FREE_PORT", ExitCode::NETWORK_CONFLICT, "Free some, or use --listen-address.")
@@ -291,7 +297,8 @@ impl Diagnose for ClusterError {
                 format!("Ask for less with {setting}, or give the driver more."),
             ),
             Self::Store(error) => error.reason(),
-            Self::Driver(error) | Self::Image(error) | Self::Api(error) | Self::Kubeconfig(error) => error.0.reason(),
+            Self::Driver(error) => error.0.reason(),
+            Self::Image(error) | Self::Api(error) | Self::Kubeconfig(error) => error.0.reason(),
             Self::Service(error) => error.reason(),
             Self::Snapshot(error) => error.reason(),
             Self::Run(error) => error.reason(),
@@ -316,6 +323,12 @@ impl Diagnose for ClusterError {
             Self::Undo { first, .. } => first.reason(),
         }
     }
+}
+
+fn orphaned(name: &ClusterName) -> Reason {
+    let advice =
+        format!("Use its SKIFF_HOME, or another name with -p; `skiff delete -p {name}` deletes it with its data.");
+    Reason::new("GUEST_NAME_CONFLICT", ExitCode::GUEST_CONFLICT, advice)
 }
 
 fn addons_refused(cluster: &ClusterName, source: &AddonError) -> Reason {

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use skiff_addons::Catalog;
-use skiff_config::{ClusterFile, ClusterName, KubeVersion, NodeName};
-use skiff_driver::{Capabilities, NodeImage};
+use skiff_config::{ClusterFile, ClusterName, ClusterSpec, KubeVersion, NodeName};
+use skiff_driver::{Capabilities, DriverFailure, NodeImage};
 use skiff_report::{Diagnose, Reporter};
 use skiff_store::{Lock, Owner, Store};
 
@@ -98,15 +98,18 @@ impl<D, C, K> Host<D, C, K> {
         Ok(())
     }
 
-    /// Ports of the host that clusters have been given, running or not.
-    pub(crate) fn reserved_ports(&self) -> Result<BTreeSet<u16>, ClusterError> {
+    /// Ports of the host that clusters have been given, running or not, and those that one is being given.
+    pub(crate) fn reserved_ports(&self, file: &ClusterFile, spec: &ClusterSpec) -> Result<BTreeSet<u16>, ClusterError> {
         let mut files = self.readable_profiles()?;
+        files.push(file.clone());
         // A home that cannot be read gives no ports away either.
         let theirs = self.store.neighbours().into_iter().flat_map(|home| home.list().unwrap_or_default());
         files.extend(theirs.filter_map(|entry| entry.cluster.ok()));
         let nodes = files.iter().flat_map(|file| &file.status.nodes);
         let entrances = files.iter().filter_map(|file| Some(file.status.entrance?.port));
-        Ok(nodes.flat_map(|node| [Some(node.ssh_port), node.apiserver_port]).flatten().chain(entrances).collect())
+        let asked = spec.ports.iter().map(|port| port.value.host_port);
+        let own = nodes.flat_map(|node| [Some(node.ssh_port), node.apiserver_port]).flatten();
+        Ok(own.chain(entrances).chain(asked).collect())
     }
 
     /// Every profile but the damaged ones, which must not keep others from working.
@@ -122,8 +125,8 @@ fn machines(file: &ClusterFile) -> impl Iterator<Item = NodeName> {
 }
 
 /// Wraps an error of the driver.
-pub(crate) fn driver_error(error: impl Diagnose) -> ClusterError {
-    ClusterError::Driver(Outside::new(error))
+pub(crate) fn driver_error(error: impl DriverFailure) -> ClusterError {
+    ClusterError::Driver(Outside::of_driver(error))
 }
 
 /// Wraps an error of the Kubernetes API.

@@ -44,7 +44,7 @@ pub use addons::{
     configure_addon, disable_addons, enable_addons, list_addons,
 };
 pub use api::{Api, ConnectApi};
-pub use auto_pause::{attend_cluster, can_auto_pause, end_auto_pause, note_attendant, wake};
+pub use auto_pause::{Unattended, attend_cluster, can_auto_pause, take_from_attendant, wake};
 pub use delete::delete;
 pub use error::{ClusterError, Outside};
 pub use export::{ExportReport, export_logs};

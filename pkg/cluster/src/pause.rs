@@ -44,6 +44,15 @@ pub async fn pause<D: Driver, C: Connect, K>(
     scope: PauseScope,
 ) -> Result<PauseReport, ClusterError> {
     let _lock = host.lock(name).await?;
+    freeze(host, name, scope).await
+}
+
+/// [`pause`] for who has the cluster's lock.
+pub(crate) async fn freeze<D: Driver, C: Connect, K>(
+    host: &Host<D, C, K>,
+    name: &ClusterName,
+    scope: PauseScope,
+) -> Result<PauseReport, ClusterError> {
     let file = host.load(name)?;
     let live = nodes(host, name).await?;
     let running: Vec<&NodeName> = in_state(&live, MachineState::Running).collect();
@@ -88,6 +97,15 @@ pub async fn unpause<D: Driver, C: Connect, K: ConnectApi>(
     scope: PauseScope,
 ) -> Result<PauseReport, ClusterError> {
     let _lock = host.lock(name).await?;
+    let_go_on(host, name, scope).await
+}
+
+/// [`unpause`] for who has the cluster's lock.
+pub(crate) async fn let_go_on<D: Driver, C: Connect, K: ConnectApi>(
+    host: &Host<D, C, K>,
+    name: &ClusterName,
+    scope: PauseScope,
+) -> Result<PauseReport, ClusterError> {
     let file = host.load(name)?;
     let live = nodes(host, name).await?;
     if live.iter().all(|node| !matches!(node.state, MachineState::Running | MachineState::Paused)) {

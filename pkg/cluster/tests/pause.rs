@@ -3,12 +3,15 @@
 #[expect(dead_code, reason = "the world has more than these tests look at")]
 mod world;
 
+use std::time::Duration;
+
 use skiff_cluster::{
-    ClusterError, ComponentState, Outcome, PauseScope, delete, login, pause, start, status, stop, unpause, wake,
-    was_paused,
+    ClusterError, ComponentState, Outcome, PauseScope, attend_cluster, delete, login, pause, start, status, stop,
+    take_from_attendant, unpause, wake, was_paused,
 };
 use skiff_driver::{Driver as _, MachineState};
 use skiff_report::Diagnose as _;
+use skiff_store::Process;
 
 use world::{World, name, request, started};
 
@@ -53,6 +56,32 @@ async fn what_nobody_used_goes_on_for_who_uses_it_and_what_was_paused_by_hand_do
     assert!(wake(&world.host, &name()).await.unwrap());
     assert_eq!(machine(&world).await, MachineState::Running);
     assert!(login(&world.host, &name(), None).await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_freezes_a_cluster_that_somebody_works_on_or_that_was_taken_from_him() {
+    let world = World::new();
+    let mut request = request();
+    request.given.auto_pause_interval = Some("10s".into());
+    start(&world.host, &world.images, request).await.unwrap();
+    let name = name();
+    take_from_attendant(&world.host, &name).await.unwrap().hand_to(&Process::me()).unwrap();
+    let told = |_: &str| {};
+    let somebody = async {
+        let lock = world.host.store.lock(&name, "a test", |_| {}).await.unwrap();
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert_eq!(machine(&world).await, MachineState::Running);
+        drop(lock);
+        while machine(&world).await != MachineState::Paused {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        drop(take_from_attendant(&world.host, &name).await.unwrap());
+    };
+    // Whoever is noted no more ends by himself.
+    let (attended, ()) = tokio::join!(attend_cluster(&world.host, &name, &told), somebody);
+    attended.unwrap();
+    assert_eq!(machine(&world).await, MachineState::Running);
+    assert!(!was_paused(&world.host.store, &name).unwrap());
 }
 
 #[tokio::test]

@@ -9,7 +9,7 @@ use std::{
 use bollard::errors::Error as EngineError;
 use ipnet::Ipv4Net;
 use skiff_config::NodeName;
-use skiff_driver::{MachineState, Purpose};
+use skiff_driver::{DriverFailure, MachineState, Purpose};
 use skiff_report::{Diagnose, ExitCode, Reason};
 use thiserror::Error;
 
@@ -249,6 +249,15 @@ pub enum Error {
     /// A snapshot.
     #[error(transparent)]
     Snapshot(#[from] SnapshotError),
+}
+
+impl DriverFailure for Error {
+    fn taken_port(&self) -> Option<u16> {
+        match self {
+            Self::PortTaken { address, .. } => address.map(|address| address.port()),
+            _ => None,
+        }
+    }
 }
 
 impl Diagnose for Error {

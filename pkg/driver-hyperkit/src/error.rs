@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf};
 
 use skiff_config::NodeName;
+use skiff_driver::DriverFailure;
 use skiff_report::{Diagnose, ExitCode, Reason};
 use skiff_vm::VmError;
 use thiserror::Error;
@@ -109,6 +110,15 @@ fn paths(places: &[PathBuf]) -> String {
 /// What to take instead of hyperkit.
 const INSTEAD: &str = "Use --driver=docker (Docker Desktop), or --driver=qemu, whose machines run on Apple silicon \
                        and on Intel.";
+
+impl DriverFailure for Error {
+    fn taken_port(&self) -> Option<u16> {
+        match self {
+            Self::Vm(error) => error.taken_port(),
+            _ => None,
+        }
+    }
+}
 
 impl Diagnose for Error {
     fn reason(&self) -> Reason {

@@ -3,6 +3,7 @@
 use std::{io, path::PathBuf};
 
 use skiff_config::NodeName;
+use skiff_driver::DriverFailure;
 use skiff_report::{Diagnose, ExitCode, Reason};
 use skiff_runner::RunError;
 use skiff_vm::VmError;
@@ -119,6 +120,15 @@ pub enum Error {
         /// QEMU's words.
         detail: String,
     },
+}
+
+impl DriverFailure for Error {
+    fn taken_port(&self) -> Option<u16> {
+        match self {
+            Self::Vm(error) => error.taken_port(),
+            _ => None,
+        }
+    }
 }
 
 impl Diagnose for Error {

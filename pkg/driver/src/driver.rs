@@ -70,6 +70,12 @@ pub struct Capabilities {
     pub memory: u64,
 }
 
+/// What drivers fail with.
+pub trait DriverFailure: Diagnose {
+    /// The port of this host that somebody else has, if a start failed because of that.
+    fn taken_port(&self) -> Option<u16>;
+}
+
 /// Makes and keeps the machines of clusters.
 ///
 /// The back end is the truth: a driver holds no state of its own and finds everything again by
@@ -77,7 +83,7 @@ pub struct Capabilities {
 /// killed in the middle of it.
 pub trait Driver: Send + Sync {
     /// What can go wrong.
-    type Error: Diagnose;
+    type Error: DriverFailure;
 
     /// Which driver this is.
     fn kind(&self) -> DriverKind;

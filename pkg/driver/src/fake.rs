@@ -4,7 +4,7 @@ mod error;
 mod snapshots;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     net::{IpAddr, Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -48,6 +48,7 @@ struct State {
     calls: Vec<String>,
     failures: Vec<&'static str>,
     emulation: Option<String>,
+    held_ports: BTreeSet<u16>,
 }
 
 /// Keeps nodes in memory and behaves as the contract asks.
@@ -93,6 +94,11 @@ impl FakeDriver {
     /// Lets machines be emulated from now on, and says why.
     pub fn emulate(&self, why: &str) {
         self.lock().emulation = Some(why.to_owned());
+    }
+
+    /// Lets a port of the host be somebody else's from now on.
+    pub fn hold_port(&self, port: u16) {
+        self.lock().held_ports.insert(port);
     }
 
     /// The calls so far, oldest first, as the method and what it was about: `start skiff`.
@@ -147,8 +153,9 @@ impl State {
     fn taken_port(&self, published: &[Published]) -> Option<u16> {
         // A frozen node still holds its ports.
         let live = |machine: &&Machine| matches!(machine.state, MachineState::Running | MachineState::Paused);
-        let mut ports = self.machines.values().filter(live).flat_map(|machine| &machine.spec.published);
-        ports.find(|port| published.iter().any(|mine| mine.host_port == port.host_port)).map(|port| port.host_port)
+        let machines = self.machines.values().filter(live).flat_map(|machine| &machine.spec.published);
+        let mut taken = machines.map(|port| &port.host_port).chain(&self.held_ports).copied();
+        taken.find(|port| published.iter().any(|mine| mine.host_port == *port))
     }
 }
 
@@ -268,9 +275,11 @@ impl Driver for FakeDriver {
     }
 
     async fn ensure_entrance(&self, entrance: &Entrance) -> Result<bool, FakeError> {
-        self.enter("ensure_entrance", entrance.cluster.as_str())?
-            .entrances
-            .insert(entrance.cluster.clone(), entrance.clone());
+        let mut state = self.enter("ensure_entrance", entrance.cluster.as_str())?;
+        if state.held_ports.contains(&entrance.host_port) {
+            return Err(FakeError::PortTaken { port: entrance.host_port });
+        }
+        state.entrances.insert(entrance.cluster.clone(), entrance.clone());
         Ok(self.capabilities.shares_host_kernel)
     }
 

@@ -16,7 +16,7 @@ mod node;
 mod snapshot;
 mod state;
 
-pub use driver::{Capabilities, Driver, DriverKind, ImageInfo, NodeImage, NodeImages};
+pub use driver::{Capabilities, Driver, DriverFailure, DriverKind, ImageInfo, NodeImage, NodeImages};
 #[cfg(any(test, feature = "testing"))]
 pub use fake::{FakeDriver, FakeError};
 pub use node::{

@@ -7,8 +7,8 @@ use std::{
 
 use skiff_config::{ClusterName, NodeName};
 use skiff_driver::{
-    Capabilities, Driver, DriverKind, Endpoints, Entrance, ImageInfo, NetworkRequest, NetworkStatus, NodeImage,
-    NodeImages, NodeNetwork, NodeSpec, NodeStatus, Resources, Snapshot, SnapshotName, Snapshots,
+    Capabilities, Driver, DriverFailure, DriverKind, Endpoints, Entrance, ImageInfo, NetworkRequest, NetworkStatus,
+    NodeImage, NodeImages, NodeNetwork, NodeSpec, NodeStatus, Resources, Snapshot, SnapshotName, Snapshots,
 };
 use skiff_driver_docker::DockerDriver;
 use skiff_driver_hyperkit::HyperkitDriver;
@@ -42,6 +42,17 @@ pub enum DriverError {
         /// How long skiff waited.
         seconds: u64,
     },
+}
+
+impl DriverFailure for DriverError {
+    fn taken_port(&self) -> Option<u16> {
+        match self {
+            Self::Docker(error) => error.taken_port(),
+            Self::Qemu(error) => error.taken_port(),
+            Self::Hyperkit(error) => error.taken_port(),
+            Self::NoSnapshots { .. } | Self::Late { .. } => None,
+        }
+    }
 }
 
 impl Diagnose for DriverError {

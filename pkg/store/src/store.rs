@@ -100,6 +100,15 @@ impl Store {
         Lock::take(self.profile_lock(name), command, on_wait).await
     }
 
+    /// Takes the lock of a cluster if nobody has it.
+    ///
+    /// # Errors
+    /// When the lock's file cannot be used.
+    pub fn try_lock(&self, name: &ClusterName, command: &str) -> Result<Option<Lock>, StoreError> {
+        let path = self.profile_lock(name);
+        Ok(Lock::attempt(&path, command).map_err(|source| StoreError::Lock { path, source })?.ok())
+    }
+
     /// Takes the lock under which names, ports and addresses are given to clusters: whoever has it
     /// looks at what is taken and writes down what it takes. What is written in a profile stays taken
     /// until that is removed, also when its skiff is killed.

@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, path::PathBuf};
 
 use ipnet::Ipv4Net;
 use skiff_config::{ClusterName, NodeName};
-use skiff_driver::{MachineState, Purpose, SnapshotName};
+use skiff_driver::{DriverFailure, MachineState, Purpose, SnapshotName};
 use skiff_report::{Diagnose, ExitCode, Reason};
 use skiff_runner::RunError;
 use thiserror::Error;
@@ -221,6 +221,15 @@ impl VmError {
     pub fn file(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::File { action, path, source }
+    }
+}
+
+impl DriverFailure for VmError {
+    fn taken_port(&self) -> Option<u16> {
+        match self {
+            Self::PortTaken { address, .. } => Some(address.port()),
+            _ => None,
+        }
     }
 }
 

@@ -4,15 +4,13 @@
 use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
-use skiff_cluster::{
-    ClusterError, Outcome, StartReport, attend_cluster, can_auto_pause, end_auto_pause, note_attendant,
-};
+use skiff_cluster::{ClusterError, Outcome, StartReport, attend_cluster, can_auto_pause, take_from_attendant};
 use skiff_config::{ClusterName, ClusterSpec};
 use skiff_report::ExitCode;
 use skiff_store::{Process, Store};
 
 use super::behind;
-use crate::{context::Context, failure::Failure};
+use crate::{context::Context, failure::Failure, wiring::SkiffHost};
 
 /// Its name.
 pub(super) const VERB: &str = "attend-cluster";
@@ -48,18 +46,18 @@ fn log(store: &Store, name: &ClusterName, news: &str) {
 }
 
 /// Leaves somebody behind who attends the cluster, if it asks for that; nobody does otherwise.
-pub(super) fn leave(context: &Context, spec: &ClusterSpec, report: &StartReport) {
+pub(super) async fn leave(context: &Context, host: &SkiffHost, spec: &ClusterSpec, report: &StartReport) {
     if report.outcome == Outcome::Downloaded {
         return;
     }
-    if let Err(failure) = settle(context, spec) {
+    if let Err(failure) = settle(context, host, spec).await {
         context.ui.warn(&format!("the cluster is not paused when nobody uses it: {}", failure.full_message()));
     }
 }
 
-fn settle(context: &Context, spec: &ClusterSpec) -> Result<(), Failure> {
-    let (store, name) = (context.store()?, &spec.name);
-    let Some(interval) = spec.auto_pause else { return Ok(end_auto_pause(&store, name)?) };
+async fn settle(context: &Context, host: &SkiffHost, spec: &ClusterSpec) -> Result<(), Failure> {
+    let unattended = take_from_attendant(host, &spec.name).await?;
+    let Some(interval) = spec.auto_pause else { return Ok(()) };
     let failed = |error: std::io::Error| {
         Failure::new("MK_DAEMONIZE", ExitCode::PROGRAM_ERROR, format!("no process can be left behind: {error}"), "")
     };
@@ -67,10 +65,10 @@ fn settle(context: &Context, spec: &ClusterSpec) -> Result<(), Failure> {
         return Err(failed(std::io::Error::other("this system does not tell who is connected to a cluster")));
     }
     let unset = ["SKIFF_AUTO_PAUSE_INTERVAL", "SKIFF_OUTPUT"];
-    let mut child = behind::leave(context, &[VERB, "--profile", name.as_str()], &unset).map_err(failed)?;
+    let mut child = behind::leave(context, &[VERB, "--profile", spec.name.as_str()], &unset).map_err(failed)?;
     let noted = match Process::of(child.id()) {
-        Some(process) => note_attendant(&store, name, &process),
-        None => Err(ClusterError::NotRunning(name.clone())),
+        Some(process) => unattended.hand_to(&process),
+        None => Err(ClusterError::NotRunning(spec.name.clone())),
     };
     if let Err(error) = noted {
         // It would do nothing anyway: nobody has noted it.

@@ -149,7 +149,7 @@ impl Args {
         .inspect_err(|failure| journal.failure(failure))?;
         // What cannot be tidied up now will be by the next build.
         let _ = images.discard(&report.version);
-        auto_pause::leave(context, &preview.spec, &report);
+        auto_pause::leave(context, &host, &preview.spec, &report).await;
         conclude(context, &report);
         context.ui.finish();
         if let Some(table) = clock.table().filter(|_| timings) {

@@ -5,25 +5,23 @@
 //! this process has let the cluster go on. Should it die, a cluster that runs just runs on, and one that
 //! is frozen is let go by `unpause` or `start`, which leaves another one behind.
 //!
-//! As with scheduled stops, the note in the profile is the truth: who is not named there ends.
+//! As with scheduled stops, the note in the profile is the truth: who is not named there ends. It is written and
+//! obeyed under the cluster's lock only, so that nobody freezes a cluster that was just taken from it.
 
 mod sockets;
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeSet, fs, time::Duration};
 
 use skiff_config::{ClusterFile, ClusterName};
 use skiff_driver::Driver;
 use skiff_runner::Connect;
-use skiff_store::{Process, Store};
+use skiff_store::{Lock, Process, Store};
+use tokio::time::Instant;
 
 use self::sockets::{Doors, Socket, Use};
 use crate::{
     ClusterError, ConnectApi, Host, PauseScope, identity,
-    pause::{pause, unpause, was_paused},
+    pause::{freeze, let_go_on, was_paused},
 };
 
 /// File of the profile: who attends, and whether the cluster is frozen by it.
@@ -43,20 +41,40 @@ pub fn can_auto_pause() -> bool {
     fs::exists(LISTS[0]).unwrap_or(false)
 }
 
-/// Notes who attends a cluster from now on; whoever did before ends.
-///
-/// # Errors
-/// When the note cannot be written.
-pub fn note_attendant(store: &Store, name: &ClusterName, attendant: &Process) -> Result<(), ClusterError> {
-    end_auto_pause(store, name)?;
-    write(store, name, attendant, false)
+/// A cluster that nobody attends, and that nobody else works on.
+#[derive(Debug)]
+pub struct Unattended<'a> {
+    store: &'a Store,
+    name: &'a ClusterName,
+    _lock: Lock,
 }
 
-/// Nobody attends the cluster any more.
+impl Unattended<'_> {
+    /// Notes who attends it from now on.
+    ///
+    /// # Errors
+    /// When the note cannot be written.
+    pub fn hand_to(self, attendant: &Process) -> Result<(), ClusterError> {
+        write(self.store, self.name, attendant, false)
+    }
+}
+
+/// Takes a cluster from whoever attends it, who ends. What that has frozen goes on.
 ///
 /// # Errors
-/// When the note cannot be read or removed.
-pub fn end_auto_pause(store: &Store, name: &ClusterName) -> Result<(), ClusterError> {
+/// When the note cannot be read or removed, or the driver fails.
+pub async fn take_from_attendant<'a, D: Driver, C: Connect, K: ConnectApi>(
+    host: &'a Host<D, C, K>,
+    name: &'a ClusterName,
+) -> Result<Unattended<'a>, ClusterError> {
+    let lock = host.lock(name).await?;
+    wake_locked(host, name).await?;
+    end_auto_pause(&host.store, name)?;
+    Ok(Unattended { store: &host.store, name, _lock: lock })
+}
+
+/// Nobody attends the cluster any more, whose lock the caller has.
+pub(crate) fn end_auto_pause(store: &Store, name: &ClusterName) -> Result<(), ClusterError> {
     let noted = noted(store, name)?;
     store.remove_file(name, FILE)?;
     if let Some((attendant, _)) = noted
@@ -82,11 +100,23 @@ pub async fn wake<D: Driver, C: Connect, K: ConnectApi>(
     host: &Host<D, C, K>,
     name: &ClusterName,
 ) -> Result<bool, ClusterError> {
+    // Nobody who uses a cluster that runs waits for who works on it.
+    if !wakes_by_use(&host.store, name)? || !was_paused(&host.store, name)? {
+        return Ok(false);
+    }
+    let _lock = host.lock(name).await?;
+    wake_locked(host, name).await
+}
+
+async fn wake_locked<D: Driver, C: Connect, K: ConnectApi>(
+    host: &Host<D, C, K>,
+    name: &ClusterName,
+) -> Result<bool, ClusterError> {
     if !wakes_by_use(&host.store, name)? || !was_paused(&host.store, name)? {
         return Ok(false);
     }
     host.reporter.info(&format!("Cluster `{name}` was paused because nobody used it: it goes on"));
-    match unpause(host, name, PauseScope::Machines).await {
+    match let_go_on(host, name, PauseScope::Machines).await {
         Ok(_) => Ok(true),
         // It was stopped meanwhile, which whoever wants to use it tells better.
         Err(ClusterError::NotRunning(_)) => Ok(false),
@@ -123,7 +153,7 @@ pub async fn attend_cluster<D: Driver, C: Connect, K: ConnectApi>(
     let mut attendant = Attendant { host, name, used: Use::of(doors(&file)), frozen: false, last: Instant::now() };
     loop {
         tokio::time::sleep(if attendant.frozen { LOOK_FROZEN } else { LOOK }).await;
-        if noted(&host.store, name)?.is_none_or(|(noted, _)| noted != Process::me()) {
+        if !attendant.is_noted()? {
             return Ok(());
         }
         match attendant.turn(&connections(), interval).await {
@@ -164,6 +194,10 @@ struct Attendant<'a, D, C, K> {
 }
 
 impl<D: Driver, C: Connect, K: ConnectApi> Attendant<'_, D, C, K> {
+    fn is_noted(&self) -> Result<bool, ClusterError> {
+        Ok(noted(&self.host.store, self.name)?.is_some_and(|(noted, _)| noted == Process::me()))
+    }
+
     /// One look at the connections, and what follows from it, in words for the log.
     async fn turn(&mut self, sockets: &[Socket], interval: Duration) -> Result<Option<&'static str>, ClusterError> {
         if self.frozen {
@@ -177,23 +211,31 @@ impl<D: Driver, C: Connect, K: ConnectApi> Attendant<'_, D, C, K> {
         if self.last.elapsed() < interval {
             return Ok(None);
         }
-        pause(self.host, self.name, PauseScope::Machines).await?;
+        let Some(_lock) = self.host.store.try_lock(self.name, &self.host.command)? else { return Ok(None) };
+        if was_paused(&self.host.store, self.name)? || !self.is_noted()? {
+            return Ok(None);
+        }
+        freeze(self.host, self.name, PauseScope::Machines).await?;
         write(&self.host.store, self.name, &Process::me(), true)?;
         self.frozen = true;
         Ok(Some("paused: nobody used it"))
     }
 
     async fn turn_frozen(&mut self, sockets: &[Socket]) -> Result<Option<&'static str>, ClusterError> {
+        if was_paused(&self.host.store, self.name)? && !self.used.came(sockets) {
+            return Ok(None);
+        }
+        // Should this fail, the next turn must not take who waits for one who was there before.
+        let waiting = std::mem::replace(&mut self.used, Use::of(doors(&self.host.load(self.name)?)));
+        let _lock = self.host.lock(self.name).await?;
+        if !self.is_noted()? {
+            return Ok(None);
+        }
         let by_hand = !was_paused(&self.host.store, self.name)?;
         if !by_hand {
-            if !self.used.came(sockets) {
-                return Ok(None);
-            }
-            // Should this fail, the next turn must not take who waits for one who was there before.
-            let waiting = std::mem::replace(&mut self.used, Use::of(doors(&self.host.load(self.name)?)));
-            unpause(self.host, self.name, PauseScope::Machines).await?;
-            self.used = waiting;
+            let_go_on(self.host, self.name, PauseScope::Machines).await?;
         }
+        self.used = waiting;
         write(&self.host.store, self.name, &Process::me(), false)?;
         (self.frozen, self.last) = (false, Instant::now());
         Ok(Some(if by_hand { "goes on: it was unpaused" } else { "goes on: somebody uses it" }))
@@ -208,16 +250,13 @@ mod tests {
     use crate::schedule::tests::place;
 
     #[test]
-    fn one_process_attends_a_cluster() {
+    fn who_attends_ends_when_nobody_shall() {
         let (_folder, store, name) = place();
-        let mut first = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        note_attendant(&store, &name, &Process::of(first.id()).unwrap()).unwrap();
-        note_attendant(&store, &name, &Process::me()).unwrap();
-        assert!(!first.wait().unwrap().success(), "the one before ends");
-        assert!(!wakes_by_use(&store, &name).unwrap());
-        write(&store, &name, &Process::me(), true).unwrap();
+        let mut attendant = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        write(&store, &name, &Process::of(attendant.id()).unwrap(), true).unwrap();
         assert!(wakes_by_use(&store, &name).unwrap());
         end_auto_pause(&store, &name).unwrap();
+        assert!(!attendant.wait().unwrap().success());
         assert!(!wakes_by_use(&store, &name).unwrap());
     }
 

@@ -14,6 +14,7 @@ mod lookout;
 mod network;
 mod one;
 mod plan;
+mod ports;
 mod preview;
 mod provision;
 mod records;
@@ -155,14 +156,15 @@ impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, 
     }
 
     async fn bring_up(&self, mut wanted: Wanted) -> Result<StartReport, ClusterError> {
-        let (outcome, context) = match Box::pin(self.make_usable(&mut wanted)).await {
+        let make = async |wanted: &mut Wanted| match Box::pin(self.make_usable(wanted)).await {
             // A stop that was killed may go on in the driver, and end what ran when this start looked.
             Err(ClusterError::NodeEnded { node, .. }) => {
                 self.host.reporter.warn(&format!("Node {node} ended while it was waited for; it is started again"));
-                Box::pin(self.make_usable(&mut wanted)).await?
+                Box::pin(self.make_usable(wanted)).await
             }
-            made => made?,
+            made => made,
         };
+        let (outcome, context) = self.on_free_ports(&mut wanted, make).await?;
         self.host.reporter.step(Step::Done, &done_line(outcome, &wanted));
         Ok(self.report(outcome, &wanted, Some(context)))
     }

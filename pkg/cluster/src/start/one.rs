@@ -155,19 +155,8 @@ impl<'a, D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<
 
     /// Brings the one node of this run up. True if there was anything to do.
     async fn bring_one_up(&self, mut wanted: Wanted, node: &NodeName) -> Result<bool, ClusterError> {
-        let fleet = self.prepare(&mut wanted).await?;
-        let (api, served) = match living::control_plane(self.host, &wanted.file, &wanted.spec).await {
-            Ok((_, api)) => (api, true),
-            Err(error) => (self.only_api(&wanted, node)?.ok_or(error)?, false),
-        };
-        let work = async {
-            // The nodes that are there need not wait for this one to be told where it is.
-            let routes = async { if served { self.apply_routes(&fleet, &wanted, &api).await } else { Ok(()) } };
-            tokio::try_join!(routes, self.boot(&fleet, &wanted, &api))?;
-            let parts = self.apply_parts(&fleet, &wanted, &api);
-            tokio::try_join!(parts, self.wait_usable(&fleet, &wanted, &api))
-        };
-        self.while_they_run(&fleet, work).await?;
+        let make = async |wanted: &mut Wanted| Box::pin(self.make_one_usable(wanted, node)).await;
+        let fleet = self.on_free_ports(&mut wanted, make).await?;
         let control_plane = fleet.members.iter().any(|member| member.role().is_control_plane());
         if control_plane && fleet.members.iter().any(Member::needs_kubeadm) {
             node_delete::tell_workers(self.host, &wanted.file, &wanted.spec).await?;
@@ -181,6 +170,23 @@ impl<'a, D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<
         let done = if changed { "is part of" } else { "runs already in" };
         self.host.reporter.step(Step::Done, &format!("Node {node} {done} cluster `{}`", wanted.spec.name));
         Ok(changed)
+    }
+
+    async fn make_one_usable(&self, wanted: &mut Wanted, node: &NodeName) -> Result<Fleet, ClusterError> {
+        let fleet = self.prepare(wanted).await?;
+        let (api, served) = match living::control_plane(self.host, &wanted.file, &wanted.spec).await {
+            Ok((_, api)) => (api, true),
+            Err(error) => (self.only_api(wanted, node)?.ok_or(error)?, false),
+        };
+        let work = async {
+            // The nodes that are there need not wait for this one to be told where it is.
+            let routes = async { if served { self.apply_routes(&fleet, wanted, &api).await } else { Ok(()) } };
+            tokio::try_join!(routes, self.boot(&fleet, wanted, &api))?;
+            let parts = self.apply_parts(&fleet, wanted, &api);
+            tokio::try_join!(parts, self.wait_usable(&fleet, wanted, &api))
+        };
+        self.while_they_run(&fleet, work).await?;
+        Ok(fleet)
     }
 
     /// Applies what keeps routes between nodes, where that is skiff's. Changes nothing where it is there.

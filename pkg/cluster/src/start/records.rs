@@ -1,9 +1,7 @@
-//! What a cluster keeps of its nodes: names, addresses and ports, given once and for life.
+//! What a cluster keeps of its nodes: names, addresses and ports. Names and addresses are given once and for
+//! life; of ports see `ports`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::Ipv4Addr,
-};
+use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use ipnet::Ipv4Net;
 use skiff_config::{NodeRecord, Phase};
@@ -82,9 +80,7 @@ impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, 
         image: String,
     ) -> Result<NodeRecord, ClusterError> {
         let records = &wanted.file.status.nodes;
-        let mut reserved: BTreeSet<u16> = self.host.reserved_ports()?;
-        reserved.extend(wanted.spec.ports.iter().map(|port| port.value.host_port));
-        reserved.extend(records.iter().flat_map(|node| [Some(node.ssh_port), node.apiserver_port]).flatten());
+        let mut reserved = self.host.reserved_ports(&wanted.file, &wanted.spec)?;
         let name = wanted.spec.name.node(index);
         let mut taken: Vec<Ipv4Addr> = records.iter().map(|node| node.address).collect();
         taken.push(network.gateway);

@@ -8,7 +8,7 @@ use super::{
     Trial,
     trial::{address, published},
 };
-use crate::{MachineState, NodeImages, NodeRole, NodeSpec, Purpose};
+use crate::{DriverFailure, MachineState, NodeImages, NodeRole, NodeSpec, Purpose};
 
 /// A node that was made and never started is listed with all that was asked for.
 pub async fn created_node_is_listed_as_created<D: NodeImages>(trial: &Trial<D>) {
@@ -85,6 +85,7 @@ pub async fn taken_port_fails_the_start<D: NodeImages>(trial: &Trial<D>) {
     trial.driver.create(&spec, &Silent).await.expect("a node");
     let error = trial.driver.start(&second, &spec.name).await.expect_err("a conflict");
     assert_eq!((error.reason().id, error.reason().exit), ("GUEST_PORT_IN_USE", ExitCode::GUEST_CONFLICT));
+    assert!(spec.published.iter().any(|port| Some(port.host_port) == error.taken_port()), "{:?}", error.taken_port());
     let named = |port: u16| error.to_string().contains(&port.to_string());
     assert!(spec.published.iter().any(|port| named(port.host_port)), "does not name the port: {error}");
     trial.driver.stop(&first, &holder.name).await.expect("stopped");

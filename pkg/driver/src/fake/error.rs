@@ -7,7 +7,7 @@ use skiff_config::{ClusterName, NodeName};
 use skiff_report::{Diagnose, ExitCode, Reason};
 use thiserror::Error;
 
-use crate::SnapshotName;
+use crate::{DriverFailure, SnapshotName};
 
 /// What a [`FakeDriver`](super::FakeDriver) refuses.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -85,6 +85,15 @@ pub enum FakeError {
         /// What the system said.
         message: String,
     },
+}
+
+impl DriverFailure for FakeError {
+    fn taken_port(&self) -> Option<u16> {
+        match self {
+            Self::PortTaken { port } => Some(*port),
+            _ => None,
+        }
+    }
 }
 
 impl Diagnose for FakeError {

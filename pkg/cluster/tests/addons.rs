@@ -8,7 +8,7 @@ use std::time::Duration;
 use skiff_addons::AddonError;
 use skiff_cluster::{
     AddonReport, AddonRequest, AddonSetting, AddonSettings, ClusterError, PauseScope, StartOptions, StartRequest,
-    addon_states, configure_addon, disable_addons, enable_addons, list_addons, pause, start, stop,
+    addon_states, configure_addon, disable_addons, enable_addons, list_addons, pause, start, stop, stop_node,
 };
 use skiff_config::{AddonWish, Phase};
 use skiff_report::Diagnose as _;
@@ -242,4 +242,17 @@ async fn a_disable_that_is_cut_off_is_finished_by_the_next_start() {
     *world.host.api.stuck.lock().unwrap() = None;
     start(&world.host, &world.images, request()).await.unwrap();
     assert!(!objects(&world).iter().any(|object| object.contains("metrics-server")));
+}
+
+#[tokio::test]
+async fn a_cluster_that_lost_its_first_node_takes_addons_still() {
+    let world = World::new();
+    let mut ha = request();
+    ha.given.ha = Some("true".into());
+    start(&world.host, &world.images, ha).await.unwrap();
+    for (node, stored) in [(0, false), (1, false), (2, true)] {
+        stop_node(&world.host, &name(), name().node(node).as_str()).await.unwrap();
+        let report = enable(&world, &["registry"], &[&format!("size={}Gi", node + 1)]).await.unwrap();
+        assert_eq!(report.stored, stored, "without node {node}");
+    }
 }

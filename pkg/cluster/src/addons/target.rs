@@ -4,7 +4,13 @@ use skiff_addons::Context;
 use skiff_config::{ClusterFile, ClusterSpec, Phase};
 use skiff_driver::{Driver, MachineState};
 
-use crate::{ClusterError, ConnectApi, Host, access, host::api_error, host::driver_error, node_spec, pause};
+use crate::{
+    ClusterError, ConnectApi, Host, access,
+    host::{api_error, driver_error},
+    node_spec,
+    nodes::control_planes,
+    pause,
+};
 
 /// A cluster that runs.
 pub(super) struct Target<A> {
@@ -27,7 +33,7 @@ pub(super) fn load<D, C, K>(
     Ok((file, spec))
 }
 
-/// The running cluster; `None` if it is off.
+/// The running cluster, by the first of its control planes that runs; `None` if it is off.
 pub(super) async fn reach<D: Driver, C, K: ConnectApi>(
     host: &Host<D, C, K>,
     file: &ClusterFile,
@@ -35,17 +41,15 @@ pub(super) async fn reach<D: Driver, C, K: ConnectApi>(
 ) -> Result<Option<Target<K::Api>>, ClusterError> {
     let name = &spec.name;
     let live = host.driver.list(Some(name)).await.map_err(driver_error)?;
-    let Some(first) = file.status.nodes.first() else { return Ok(None) };
-    let state = live.iter().find(|node| node.name == first.name).map(|node| node.state);
-    match state {
-        Some(MachineState::Running) if pause::freezes_api(&host.store, name)? => {
-            return Err(ClusterError::AddonPaused(name.clone()));
-        }
-        Some(MachineState::Running) => {}
-        Some(MachineState::Paused) => return Err(ClusterError::AddonPaused(name.clone())),
-        _ => return Ok(None),
-    }
-    let Some(access) = access::access(&host.store, name, spec.listen_address, first)? else { return Ok(None) };
+    let one = |state| {
+        control_planes(file).find(|record| live.iter().any(|node| node.name == record.name && node.state == state))
+    };
+    let control_plane = match (one(MachineState::Running), one(MachineState::Paused)) {
+        (Some(runs), _) if !pause::freezes_api(&host.store, name)? => runs,
+        (None, None) => return Ok(None),
+        _ => return Err(ClusterError::AddonPaused(name.clone())),
+    };
+    let Some(access) = access::access(&host.store, name, spec.listen_address, control_plane)? else { return Ok(None) };
     let api = host.api.client(&access).map_err(api_error)?;
     Ok(Some(Target { api, context: context(file, spec) }))
 }

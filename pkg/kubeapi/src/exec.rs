@@ -3,11 +3,12 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use k8s_openapi::{api::core::v1::Pod, apimachinery::pkg::apis::meta::v1::Status};
-use kube::api::{Api, AttachParams, AttachedProcess};
-use tokio::io::{AsyncRead, AsyncReadExt};
+use kube::api::AttachParams;
+use tokio::io::AsyncReadExt;
 
 use crate::{
     Cause, Client, KubeError, Trouble,
+    attach::{Attached, Output},
     deadline::{Deadline, Rests},
     follow::{Collection, Objects, Unmet},
     trouble::Again,
@@ -78,16 +79,9 @@ impl Client {
     }
 
     async fn exec(&self, namespace: &str, pod: &str, argv: &[&str]) -> Result<ExecOutput, Trouble> {
-        let api: Api<Pod> = Api::namespaced(self.kube.clone(), namespace);
-        let params = AttachParams::default()
-            .stdin(false)
-            .stdout(true)
-            .stderr(true)
-            .max_stdout_buf_size(BUFFER)
-            .max_stderr_buf_size(BUFFER);
-        let mut process = api.exec(pod, argv.iter().copied(), &params).await?;
-        let (stdout, stderr, status) =
-            tokio::join!(text(process.stdout()), text(process.stderr()), ending(&mut process),);
+        let params = AttachParams::default().stdin(false).max_stdout_buf_size(BUFFER).max_stderr_buf_size(BUFFER);
+        let program = Attached::start(&self.kube, (namespace, pod), argv, params).await?;
+        let (stdout, stderr, status) = tokio::join!(text(program.output), text(program.errors), program.ending);
         let status =
             status.ok_or_else(|| Trouble::Unreachable { detail: "the connection to the pod broke".to_owned() })?;
         Ok(ExecOutput { status: exit_status(&status)?, stdout, stderr })
@@ -109,16 +103,10 @@ fn is_hopeless(trouble: &Trouble) -> bool {
     }
 }
 
-async fn ending(process: &mut AttachedProcess) -> Option<Status> {
-    process.take_status()?.await
-}
-
 /// All that a stream brings. A broken stream ends like a whole one: the status tells the difference.
-async fn text(stream: Option<impl AsyncRead + Unpin>) -> String {
+async fn text(mut stream: Output) -> String {
     let mut bytes = Vec::new();
-    if let Some(mut stream) = stream {
-        let _ = stream.read_to_end(&mut bytes).await;
-    }
+    let _ = stream.read_to_end(&mut bytes).await;
     String::from_utf8_lossy(&bytes).into_owned()
 }
 

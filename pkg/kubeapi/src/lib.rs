@@ -5,6 +5,7 @@
 //! ([`Cause`]). [`kubeconfig`] edits the user's own file and is independent of the rest.
 
 mod apply;
+mod attach;
 mod cause;
 mod client;
 mod deadline;

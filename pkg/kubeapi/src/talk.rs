@@ -7,12 +7,12 @@ use std::{
     time::Duration,
 };
 
-use k8s_openapi::api::core::v1::Pod;
-use kube::api::{Api, AttachParams, AttachedProcess};
+use kube::api::{AttachParams, AttachedProcess};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 
 use crate::{
     Client, KubeError, PodConnection, Trouble,
+    attach::{Attached, Output},
     deadline::Deadline,
     exec::{first_running, no_pod},
     follow::Collection,
@@ -23,19 +23,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// What may be under way.
 const BUFFER: usize = 1 << 16;
 
-type Half = Pin<Box<dyn AsyncRead + Send>>;
-
 /// A program's standard input and output as one stream. The program ends with it.
 struct Talk {
     input: Pin<Box<dyn AsyncWrite + Send>>,
-    output: Half,
+    output: Output,
     /// Closes the websocket when it is dropped, and with it the program's input.
     _process: AttachedProcess,
 }
 
 impl AsyncRead for Talk {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.output.as_mut().poll_read(cx, buffer)
+        Pin::new(&mut self.output).poll_read(cx, buffer)
     }
 }
 
@@ -71,25 +69,20 @@ impl Client {
         let pod = self.follow(pods, &deadline, first_running).await;
         let pod = pod.map_err(|unmet| no_pod(namespace, selector, &deadline, unmet))?;
         let refused = |source| KubeError::Refused { object: format!("a command in pod {namespace}/{pod}"), source };
-        let params = AttachParams::default()
-            .stdin(true)
-            .stdout(true)
-            .stderr(true)
-            .max_stdin_buf_size(BUFFER)
-            .max_stdout_buf_size(BUFFER);
-        let api: Api<Pod> = Api::namespaced(self.kube.clone(), namespace);
-        let open = async { Ok(api.exec(&pod, argv.iter().copied(), &params).await?) };
-        let mut process = deadline.limit(deadline.left(), open).await.map_err(refused)?;
-        let (Some(input), Some(output), Some(errors)) = (process.stdin(), process.stdout(), process.stderr()) else {
+        let params = AttachParams::default().stdin(true).max_stdin_buf_size(BUFFER).max_stdout_buf_size(BUFFER);
+        let open = Attached::start(&self.kube, (namespace, &pod), argv, params);
+        let Attached { input, output, errors, process, .. } =
+            deadline.limit(deadline.left(), open).await.map_err(refused)?;
+        let Some(input) = input else {
             return Err(refused(Trouble::Garbled { detail: "no stream for the program".to_owned() }));
         };
-        let talk = Talk { input: Box::pin(input), output: Box::pin(output), _process: process };
-        Ok(PodConnection { stream: Box::new(talk), refusal: Box::pin(last_words(Box::pin(errors))) })
+        let talk = Talk { input, output, _process: process };
+        Ok(PodConnection { stream: Box::new(talk), refusal: Box::pin(last_words(errors)) })
     }
 }
 
 /// What a program wrote to its standard error, if anything.
-async fn last_words(mut errors: Half) -> Option<String> {
+async fn last_words(mut errors: Output) -> Option<String> {
     let mut bytes = Vec::new();
     let _ = errors.read_to_end(&mut bytes).await;
     let text = String::from_utf8_lossy(&bytes).trim().to_owned();

@@ -1,9 +1,9 @@
-//! Finding a control plane that works.
+//! Finding a control plane that works, and noticing that a machine does no more.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use futures_util::{StreamExt, stream::FuturesUnordered};
-use skiff_config::{ClusterFile, ClusterSpec, NodeRecord};
+use skiff_config::{ClusterFile, ClusterName, ClusterSpec, NodeName, NodeRecord};
 use skiff_driver::{Driver, MachineState};
 
 use crate::{
@@ -14,6 +14,8 @@ use crate::{
 
 /// How long a control plane may take to say that it works.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks at the machines.
+const LOOK: Duration = Duration::from_secs(3);
 
 /// A control plane whose API server is ready, and the way to it. The first node is preferred, so that
 /// kubeconfigs do not change without need.
@@ -48,4 +50,29 @@ pub(crate) async fn control_plane<'a, D: Driver, C, K: ConnectApi>(
         }
     }
     found.ok_or_else(|| ClusterError::NotRunning(name.clone()))
+}
+
+/// Waits until the machine of one of these nodes is off, and tells which. One that is on its way up again by
+/// itself is seen off only once.
+pub(crate) async fn one_ends<D: Driver, C, K>(
+    host: &Host<D, C, K>,
+    cluster: &ClusterName,
+    nodes: impl Fn() -> BTreeSet<NodeName>,
+) -> NodeName {
+    let mut off = BTreeSet::new();
+    loop {
+        tokio::time::sleep(LOOK).await;
+        // A driver that does not answer has told of no end.
+        let Ok(live) = host.driver.list(Some(cluster)).await else { continue };
+        let runs = |node: &NodeName| {
+            live.iter().any(|machine| {
+                machine.name == *node && !matches!(machine.state, MachineState::Stopped | MachineState::Missing)
+            })
+        };
+        let ended: BTreeSet<NodeName> = nodes().into_iter().filter(|node| !runs(node)).collect();
+        if let Some(node) = ended.intersection(&off).next() {
+            return node.clone();
+        }
+        off = ended;
+    }
 }

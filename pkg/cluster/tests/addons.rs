@@ -11,6 +11,7 @@ use skiff_cluster::{
     addon_states, configure_addon, disable_addons, enable_addons, list_addons, pause, start, stop, stop_node,
 };
 use skiff_config::{AddonWish, Phase};
+use skiff_driver::Driver as _;
 use skiff_report::Diagnose as _;
 
 use world::{World, name, options, request, started};
@@ -255,4 +256,18 @@ async fn a_cluster_that_lost_its_first_node_takes_addons_still() {
         let report = enable(&world, &["registry"], &[&format!("size={}Gi", node + 1)]).await.unwrap();
         assert_eq!(report.stored, stored, "without node {node}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_an_addon_of_a_machine_that_ended() {
+    let world = started().await;
+    *world.host.api.silent.lock().unwrap() = true;
+    let request = AddonRequest { patience: Duration::from_hours(1), ..asked(&["registry"], &[]) };
+    let (dev, node) = (name(), name().node(0));
+    let (enabled, ()) = tokio::join!(enable_addons(&world.host, &dev, &request), async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        world.host.driver.stop(&dev, &node).await.unwrap();
+    });
+    assert!(matches!(enabled, Err(ClusterError::NodeEnded { .. })), "{enabled:?}");
+    assert_eq!(wish(&world, "registry"), AddonWish::default());
 }

@@ -5,7 +5,7 @@ use skiff_driver::Driver;
 use skiff_store::Lock;
 
 use super::{AddonReport, target, target::Target};
-use crate::{ClusterError, ConnectApi, Host};
+use crate::{ClusterError, ConnectApi, Host, living};
 
 /// A change: while it lasts, nobody else makes one.
 pub(super) struct Change<'a, D, C, K: ConnectApi> {
@@ -25,6 +25,22 @@ impl<'a, D: Driver, C, K: ConnectApi> Change<'a, D, C, K> {
         let (file, spec) = target::load(host, cluster)?;
         let target = target::reach(host, &file, &spec).await?;
         Ok(Self { host, file, spec, target, _lock: lock })
+    }
+
+    /// Does something with the running cluster, and gives up when the machine ends whose API is used: nothing
+    /// would come of it, however long it is waited for.
+    pub(super) async fn while_it_runs<T, E: Into<ClusterError>>(
+        &self,
+        target: &Target<K::Api>,
+        does: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, ClusterError> {
+        let cluster = &self.spec.name;
+        let ended = living::one_ends(self.host, cluster, || [target.node.clone()].into());
+        tokio::select! {
+            biased;
+            done = does => done.map_err(Into::into),
+            node = ended => Err(ClusterError::NodeEnded { cluster: cluster.clone(), node }),
+        }
     }
 
     /// Stores what is wanted from now on.

@@ -34,7 +34,7 @@ pub async fn disable_addons<D: Driver, C, K: ConnectApi>(
     let off = |(name, wish): &(String, AddonWish)| (name.clone(), AddonWish { enabled: Some(false), ..wish.clone() });
     let report = change.store(wishes.iter().map(off).collect())?;
     if let Some(target) = &change.target {
-        take_out(target, catalog, &inventories, &wishes, request).await?;
+        change.while_it_runs(target, take_out(target, catalog, &inventories, &wishes, request)).await?;
     }
     Ok(report)
 }

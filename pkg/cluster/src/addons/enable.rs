@@ -39,7 +39,7 @@ pub(super) async fn enable<D: Driver, C, K: ConnectApi>(
         host.reporter.info(&format!("Enabling {name} as well, which {why} requires"));
     }
     if let Some(target) = &change.target {
-        bring(target, &wanted, request).await?;
+        change.while_it_runs(target, bring(target, &wanted, request)).await?;
     }
     change.store(wanted.into_iter().map(|Wanted { addon, wish, .. }| (addon.name.clone(), wish)).collect())
 }

@@ -1,7 +1,7 @@
 //! The cluster that addons are for.
 
 use skiff_addons::Context;
-use skiff_config::{ClusterFile, ClusterSpec, Phase};
+use skiff_config::{ClusterFile, ClusterSpec, NodeName, Phase};
 use skiff_driver::{Driver, MachineState};
 
 use crate::{
@@ -14,8 +14,9 @@ use crate::{
 
 /// A cluster that runs.
 pub(super) struct Target<A> {
-    /// Its API.
+    /// Its API, which is this node's.
     pub(super) api: A,
+    pub(super) node: NodeName,
     /// What manifests need to know.
     pub(super) context: Context,
 }
@@ -51,7 +52,7 @@ pub(super) async fn reach<D: Driver, C, K: ConnectApi>(
     };
     let Some(access) = access::access(&host.store, name, spec.listen_address, control_plane)? else { return Ok(None) };
     let api = host.api.client(&access).map_err(api_error)?;
-    Ok(Some(Target { api, context: context(file, spec) }))
+    Ok(Some(Target { api, node: control_plane.name.clone(), context: context(file, spec) }))
 }
 
 /// What manifests need to know of a cluster.

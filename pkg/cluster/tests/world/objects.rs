@@ -9,7 +9,12 @@ use skiff_kubeapi::{Claim, Condition, Held, KubeError, Manifest, ObjectRef, Trou
 use super::FakeApi;
 
 impl Objects for FakeApi {
-    async fn apply_objects(&self, objects: &[Manifest], _: Claim, _: Duration) -> Result<Vec<Held>, KubeError> {
+    async fn apply_objects(&self, objects: &[Manifest], _: Claim, waited: Duration) -> Result<Vec<Held>, KubeError> {
+        let silent = *self.silent.lock().unwrap();
+        if silent {
+            tokio::time::sleep(waited).await;
+            return Err(KubeError::NotInTime { what: "an answer".to_owned(), waited, cause: None });
+        }
         if let Some(word) = &*self.refused.lock().unwrap()
             && let Some(object) = objects.iter().find(|object| object.object().name.contains(word))
             && !object.object().name.starts_with("skiff-addon-")

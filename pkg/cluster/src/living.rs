@@ -52,8 +52,8 @@ pub(crate) async fn control_plane<'a, D: Driver, C, K: ConnectApi>(
     found.ok_or_else(|| ClusterError::NotRunning(name.clone()))
 }
 
-/// Waits until the machine of one of these nodes is off, and tells which. One that is on its way up again by
-/// itself is seen off only once.
+/// Waits until the machine of one of these nodes is off, or nothing reaches it any more, and tells which. One that
+/// is on its way up again by itself is seen so only once.
 pub(crate) async fn one_ends<D: Driver, C, K>(
     host: &Host<D, C, K>,
     cluster: &ClusterName,
@@ -64,11 +64,8 @@ pub(crate) async fn one_ends<D: Driver, C, K>(
         tokio::time::sleep(LOOK).await;
         // A driver that does not answer has told of no end.
         let Ok(live) = host.driver.list(Some(cluster)).await else { continue };
-        let runs = |node: &NodeName| {
-            live.iter().any(|machine| {
-                machine.name == *node && !matches!(machine.state, MachineState::Stopped | MachineState::Missing)
-            })
-        };
+        let of_use = |state| !matches!(state, MachineState::Stopped | MachineState::Missing | MachineState::Broken);
+        let runs = |node: &NodeName| live.iter().any(|machine| machine.name == *node && of_use(machine.state));
         let ended: BTreeSet<NodeName> = nodes().into_iter().filter(|node| !runs(node)).collect();
         if let Some(node) = ended.intersection(&off).next() {
             return node.clone();

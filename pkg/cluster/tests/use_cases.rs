@@ -548,6 +548,26 @@ async fn a_start_begins_again_when_a_machine_it_waits_for_ends_but_only_once() {
     }
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_start_begins_again_when_nothing_reaches_a_machine_any_more() {
+    let world = World::new();
+    start(&world.host, &world.images, request()).await.unwrap();
+    *world.host.api.silent.lock().unwrap() = true;
+    let somebody = async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        *world.host.api.silent.lock().unwrap() = false;
+        world.host.driver.break_machine(&name().node(0));
+        std::future::pending().await
+    };
+    world.host.driver.stop(&name(), &name().node(0)).await.unwrap();
+    let report = tokio::select! {
+        report = start(&world.host, &world.images, request()) => report.unwrap(),
+        () = somebody => unreachable!(),
+    };
+    assert_eq!(report.outcome, Outcome::Updated);
+    assert!(runs(&world).await);
+}
+
 async fn runs(world: &World) -> bool {
     world.host.driver.list(None).await.unwrap().iter().any(|node| node.state == MachineState::Running)
 }

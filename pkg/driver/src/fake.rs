@@ -96,6 +96,13 @@ impl FakeDriver {
         self.lock().emulation = Some(why.to_owned());
     }
 
+    /// Lets a machine be of no use from now on, as one that was taken out of its network.
+    pub fn break_machine(&self, node: &NodeName) {
+        if let Some(machine) = self.lock().machines.get_mut(node) {
+            machine.state = MachineState::Broken;
+        }
+    }
+
     /// Lets a port of the host be somebody else's from now on.
     pub fn hold_port(&self, port: u16) {
         self.lock().held_ports.insert(port);

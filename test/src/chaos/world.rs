@@ -58,7 +58,7 @@ pub fn run_apart(program: &Path) {
 }
 
 impl World {
-    /// Sets the world up: this process must have been [`enter`]ed into it.
+    /// Sets the world up: [`run_apart`] must have started this process.
     ///
     /// # Panics
     /// When a part of it cannot be made.

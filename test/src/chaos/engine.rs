@@ -61,10 +61,33 @@ impl Engine {
             unmount_below(folder);
             let _ = fs::remove_dir_all(folder);
         }
+        self.remove_cgroups();
         let _ = fs::remove_file("/run/docker.pid");
         let _ = fs::remove_file("/run/docker.sock");
         let _ = Finished::of(Command::new("sh").args(["-c", FRESH_NETWORK])).ok();
     }
+
+    /// Removes the cgroups of all containers: no boot brings them back, and runc cannot make one anew that has
+    /// others below it.
+    fn remove_cgroups(&self) {
+        let names = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
+        let hierarchies = Path::new("/sys/fs/cgroup");
+        let roots = names(hierarchies).map(|name| hierarchies.join(name)).chain([hierarchies.to_owned()]);
+        for root in roots {
+            for id in names(&self.data.join("containers")) {
+                remove_cgroup(&root.join("docker").join(id));
+            }
+        }
+    }
+}
+
+/// Removes a cgroup with all below it. One that somebody is in stays.
+fn remove_cgroup(path: &Path) {
+    let entries = fs::read_dir(path).into_iter().flatten().flatten();
+    entries
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .for_each(|entry| remove_cgroup(&entry.path()));
+    let _ = fs::remove_dir(path);
 }
 
 /// Takes away what a boot would not bring back.

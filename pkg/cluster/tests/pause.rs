@@ -84,6 +84,26 @@ async fn nobody_freezes_a_cluster_that_somebody_works_on_or_that_was_taken_from_
     assert!(!was_paused(&world.host.store, &name).unwrap());
 }
 
+#[tokio::test(start_paused = true)]
+async fn whoever_finds_a_cluster_half_frozen_because_nobody_used_it_has_it_go_on() {
+    let world = World::new();
+    let mut request = request();
+    request.given.auto_pause_interval = Some("10s".into());
+    start(&world.host, &world.images, request).await.unwrap();
+    let name = name();
+    take_from_attendant(&world.host, &name).await.unwrap().hand_to(&Process::me()).unwrap();
+    world.host.driver.fail_next("pause");
+    let somebody = async {
+        tokio::time::sleep(Duration::from_secs(15)).await;
+        assert!(wake(&world.host, &name).await.unwrap());
+        drop(take_from_attendant(&world.host, &name).await.unwrap());
+    };
+    let told = |_: &str| {};
+    let (attended, ()) = tokio::join!(attend_cluster(&world.host, &name, &told), somebody);
+    attended.unwrap();
+    assert!(!was_paused(&world.host.store, &name).unwrap());
+}
+
 #[tokio::test]
 async fn unpause_thaws_and_may_be_repeated() {
     let world = started().await;

@@ -215,9 +215,10 @@ impl<D: Driver, C: Connect, K: ConnectApi> Attendant<'_, D, C, K> {
         if was_paused(&self.host.store, self.name)? || !self.is_noted()? {
             return Ok(None);
         }
-        freeze(self.host, self.name, PauseScope::Machines).await?;
+        // Noted first: whoever finds it frozen must find out why. Should this fail, the next turn lets it go on.
         write(&self.host.store, self.name, &Process::me(), true)?;
         self.frozen = true;
+        freeze(self.host, self.name, PauseScope::Machines).await?;
         Ok(Some("paused: nobody used it"))
     }
 

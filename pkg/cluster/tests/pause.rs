@@ -58,14 +58,19 @@ async fn what_nobody_used_goes_on_for_who_uses_it_and_what_was_paused_by_hand_do
     assert!(login(&world.host, &name(), None).await.is_ok());
 }
 
-#[tokio::test(start_paused = true)]
-async fn nobody_freezes_a_cluster_that_somebody_works_on_or_that_was_taken_from_him() {
+/// A cluster that this process attends.
+async fn attended() -> World {
     let world = World::new();
     let mut request = request();
     request.given.auto_pause_interval = Some("10s".into());
     start(&world.host, &world.images, request).await.unwrap();
-    let name = name();
-    take_from_attendant(&world.host, &name).await.unwrap().hand_to(&Process::me()).unwrap();
+    take_from_attendant(&world.host, &name()).await.unwrap().hand_to(&Process::me()).unwrap();
+    world
+}
+
+#[tokio::test(start_paused = true)]
+async fn nobody_freezes_a_cluster_that_somebody_works_on_or_that_was_taken_from_him() {
+    let (world, name) = (attended().await, name());
     let told = |_: &str| {};
     let somebody = async {
         let lock = world.host.store.lock(&name, "a test", |_| {}).await.unwrap();
@@ -86,12 +91,7 @@ async fn nobody_freezes_a_cluster_that_somebody_works_on_or_that_was_taken_from_
 
 #[tokio::test(start_paused = true)]
 async fn whoever_finds_a_cluster_half_frozen_because_nobody_used_it_has_it_go_on() {
-    let world = World::new();
-    let mut request = request();
-    request.given.auto_pause_interval = Some("10s".into());
-    start(&world.host, &world.images, request).await.unwrap();
-    let name = name();
-    take_from_attendant(&world.host, &name).await.unwrap().hand_to(&Process::me()).unwrap();
+    let (world, name) = (attended().await, name());
     world.host.driver.fail_next("pause");
     let somebody = async {
         tokio::time::sleep(Duration::from_secs(15)).await;

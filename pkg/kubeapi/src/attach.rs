@@ -86,7 +86,7 @@ mod tests {
 
     use futures_util::SinkExt;
     use http::HeaderValue;
-    use tokio::{io::AsyncReadExt, net::TcpListener};
+    use tokio::{io::AsyncReadExt, net::TcpListener, sync::oneshot};
     use tokio_tungstenite::tungstenite::{
         Message,
         handshake::server::{Request, Response},
@@ -94,8 +94,10 @@ mod tests {
 
     use super::*;
 
-    /// Starts a program with an API server that says these messages of it and resets the connection.
-    async fn attached(messages: &'static [&'static [u8]]) -> Attached {
+    /// Starts a program with an API server that says these messages of it, and resets the connection when it is
+    /// told so.
+    async fn attached(messages: &'static [&'static [u8]]) -> (Attached, oneshot::Sender<()>) {
+        let (reset, told) = oneshot::channel();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let server = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move {
@@ -110,11 +112,11 @@ mod tests {
             for message in messages {
                 socket.send(Message::binary(message.to_vec())).await.unwrap();
             }
-            // What is under way would be lost by a reset.
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            let _ = told.await;
         });
         let kube = kube::Client::try_from(kube::Config::new(server.parse().unwrap())).unwrap();
-        Attached::start(&kube, ("default", "web"), &["true"], AttachParams::default()).await.unwrap()
+        let attached = Attached::start(&kube, ("default", "web"), &["true"], AttachParams::default()).await;
+        (attached.unwrap(), reset)
     }
 
     async fn all(stream: &mut Output) -> String {
@@ -126,8 +128,12 @@ mod tests {
 
     #[tokio::test]
     async fn streams_end_with_a_connection_that_is_reset() {
-        let mut attached = attached(&[b"\x01half"]).await;
-        assert_eq!(all(&mut attached.output).await, "half");
+        let (mut attached, reset) = attached(&[b"\x01half"]).await;
+        let mut half = [0; 4];
+        attached.output.read_exact(&mut half).await.unwrap();
+        assert_eq!(&half, b"half");
+        reset.send(()).unwrap();
+        assert_eq!(all(&mut attached.output).await, "");
         assert_eq!(all(&mut attached.errors).await, "");
         assert_eq!(all(&mut attached.output).await, "", "and stay so");
         assert_eq!(attached.ending.await, None);
@@ -136,7 +142,7 @@ mod tests {
     #[tokio::test]
     async fn streams_of_a_program_that_ended_are_whole() {
         let messages: &[&[u8]] = &[b"\x01one ", b"\x02wrong", b"\x01two", b"\x03{\"status\":\"Success\"}"];
-        let mut attached = attached(messages).await;
+        let (mut attached, _reset) = attached(messages).await;
         assert_eq!(attached.ending.clone().await.unwrap().status.as_deref(), Some("Success"));
         assert_eq!(
             (all(&mut attached.output).await, all(&mut attached.errors).await),

@@ -32,6 +32,11 @@ impl Outside<dyn DriverFailure> {
     pub(crate) fn taken_port(&self) -> Option<u16> {
         self.0.taken_port()
     }
+
+    /// The node whose machine has to be made anew, if that is what failed.
+    pub(crate) fn worn_out(&self) -> Option<&NodeName> {
+        self.0.worn_out()
+    }
 }
 
 impl<E: Diagnose + ?Sized> fmt::Display for Outside<E> {

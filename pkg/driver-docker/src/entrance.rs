@@ -11,10 +11,7 @@ use bollard::{
         ContainerCreateBody, EndpointIpamConfig, EndpointSettings, HostConfig, HostConfigLogConfig, NetworkingConfig,
         PortBinding, RestartPolicy, RestartPolicyNameEnum,
     },
-    query_parameters::{
-        CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, StartContainerOptions,
-        UploadToContainerOptionsBuilder,
-    },
+    query_parameters::{CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, UploadToContainerOptionsBuilder},
 };
 use skiff_config::ClusterName;
 use skiff_driver::{Entrance, MachineState, Purpose, SeedFile};
@@ -40,17 +37,17 @@ impl DockerDriver {
     pub(crate) async fn make_entrance(&self, entrance: &Entrance) -> Result<(), Error> {
         let name = entrance.cluster.entrance();
         let found = self.find(&entrance.cluster, &name).await?;
-        let (id, running) = match found {
-            Some(found) if leads_here(&found, entrance) => (found.id, found.state == MachineState::Running),
-            found => {
-                if let Some(found) = found {
-                    self.remove_entrance(&found.id).await?;
+        if let Some(found) = &found {
+            if leads_here(found, entrance) {
+                match self.run_entrance(&found.id, found.state, entrance).await {
+                    Err(Error::Leftover { .. }) => {}
+                    done => return done,
                 }
-                (self.create_entrance(entrance).await?, false)
             }
-        };
-        self.list_servers(&id, entrance).await?;
-        if running { Ok(()) } else { self.run_entrance(&id, entrance).await }
+            self.remove_entrance(&found.id).await?;
+        }
+        let id = self.create_entrance(entrance).await?;
+        self.run_entrance(&id, MachineState::Created, entrance).await
     }
 
     async fn create_entrance(&self, entrance: &Entrance) -> Result<String, Error> {
@@ -82,13 +79,17 @@ impl DockerDriver {
         planted.map_err(failure::engine(format!("putting files into {}", entrance.cluster.entrance())))
     }
 
-    async fn run_entrance(&self, id: &str, entrance: &Entrance) -> Result<(), Error> {
-        let name = entrance.cluster.entrance();
-        let start = || self.docker.start_container(id, None::<StartContainerOptions>);
-        let mut started = failure::unless(start().await, &[304]);
+    async fn run_entrance(&self, id: &str, state: MachineState, entrance: &Entrance) -> Result<(), Error> {
+        self.list_servers(id, entrance).await?;
+        if state == MachineState::Running {
+            return Ok(());
+        }
+        let (cluster, name) = (&entrance.cluster, entrance.cluster.entrance());
+        let image = self.image_name(&entrance.image).await?;
+        let mut started = self.start_container(cluster, id, Some(&image)).await;
         if started.as_ref().is_err_and(|error| failure::start(error) == StartFailure::Network) {
-            self.rejoin_network(&entrance.cluster, id, Some(entrance.address)).await?;
-            started = failure::unless(start().await, &[304]);
+            self.rejoin_network(cluster, id, Some(entrance.address)).await?;
+            started = self.start_container(cluster, id, Some(&image)).await;
         }
         let Err(error) = started else { return Ok(()) };
         match failure::start(&error) {
@@ -99,6 +100,7 @@ impl DockerDriver {
                 let (purpose, holder) = (Purpose::ApiServer, self.publisher(address).await);
                 Err(Error::PortTaken { node: name, address, purpose, holder, source: Box::new(error) })
             }
+            StartFailure::Leftover => Err(Error::Leftover { node: name, source: Box::new(error) }),
             StartFailure::Address => Err(Error::AddressTaken { node: name, address: entrance.address }),
             _ => Err(failure::engine(format!("starting {name}"))(error)),
         }

@@ -189,6 +189,15 @@ pub enum Error {
         /// Its address.
         address: Ipv4Addr,
     },
+    /// Something of an earlier start of the container is in the way, which could not be ended.
+    #[error("docker does not start the container of {node} any more")]
+    Leftover {
+        /// The node.
+        node: NodeName,
+        /// What the Engine said.
+        #[source]
+        source: Box<EngineError>,
+    },
     /// The node's network is gone.
     #[error("the network of {node} is gone")]
     NetworkGone {
@@ -258,6 +267,13 @@ impl DriverFailure for Error {
             _ => None,
         }
     }
+
+    fn worn_out(&self) -> Option<&NodeName> {
+        match self {
+            Self::Leftover { node, .. } | Self::NetworkGone { node, .. } => Some(node),
+            _ => None,
+        }
+    }
 }
 
 impl Diagnose for Error {
@@ -324,6 +340,11 @@ impl Error {
             Self::TooFewCores { .. } => {
                 ("RSRC_DOCKER_CORES", ExitCode::INSUFFICIENT_CORES, "Ask for fewer processors with --cpus.")
             }
+            Self::Leftover { .. } => (
+                "PROVIDER_DOCKER_LEFTOVER",
+                ExitCode::PROVIDER_UNAVAILABLE,
+                "Restart this host, or Docker and containerd, then run the command again.",
+            ),
             Self::Engine { .. } => ("PROVIDER_DOCKER_ERROR", ExitCode::PROVIDER_UNAVAILABLE, ""),
             _ => return None,
         };

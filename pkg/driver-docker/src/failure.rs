@@ -105,11 +105,18 @@ pub(crate) enum StartFailure {
     Network,
     /// Not all capabilities can be given.
     Privilege,
+    /// The Engine does not know what an earlier start has left.
+    Leftover,
     /// The container is frozen.
     Paused,
     /// Something else.
     Other,
 }
+
+/// Words about a task, a container or a folder of a container that should not be there: containerd's, the
+/// Engine's and runc's, of several versions.
+const LEFTOVER: [&str; 5] =
+    [": already exists", "id already in use", "with id exists", "with given id already exists", ": file exists"];
 
 /// Reads a refusal to start a container.
 pub(crate) fn start(error: &EngineError) -> StartFailure {
@@ -124,6 +131,8 @@ pub(crate) fn start(error: &EngineError) -> StartFailure {
         StartFailure::Network
     } else if is_privilege(error) {
         StartFailure::Privilege
+    } else if LEFTOVER.iter().any(|sign| lower.contains(sign)) {
+        StartFailure::Leftover
     } else if lower.contains("cannot start a paused container") {
         StartFailure::Paused
     } else {
@@ -184,6 +193,16 @@ mod tests {
         let told = [
             ("Address already in use", StartFailure::Address),
             ("network 1f2e not found", StartFailure::Network),
+            (
+                "task 60f73f0976333b8b0bfbc1ead7d4d8cedbeb821ef96c3261a7a2f8517e8a9bb2: already exists",
+                StartFailure::Leftover,
+            ),
+            ("id already in use", StartFailure::Leftover),
+            (
+                "failed to create task for container: failed to start shim: mkdir /run/containerd/io.containerd.runtime.v2.task/moby/60f7: file exists",
+                StartFailure::Leftover,
+            ),
+            ("OCI runtime create failed: container with id exists: 60f7: unknown", StartFailure::Leftover),
             ("cannot start a paused container, try unpause instead", StartFailure::Paused),
             (
                 "failed to create shim: OCI runtime create failed: container_linux.go:380: starting container process caused: apply caps: operation not permitted: unknown",

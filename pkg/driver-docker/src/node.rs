@@ -8,7 +8,7 @@ use bollard::{
     models::{ContainerCreateBody, ContainerCreateResponse, ContainerInspectResponse, ContainerStateStatusEnum},
     query_parameters::{
         CreateContainerOptionsBuilder, InspectContainerOptions, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
-        StartContainerOptions, StopContainerOptionsBuilder, UploadToContainerOptionsBuilder,
+        StopContainerOptionsBuilder, UploadToContainerOptionsBuilder,
     },
 };
 use skiff_config::{ClusterName, NodeName};
@@ -46,6 +46,11 @@ pub(crate) struct Found {
 impl Found {
     pub(crate) fn labels(&self) -> Option<&Labels> {
         self.inspected.config.as_ref()?.labels.as_ref()
+    }
+
+    /// True if the Engine takes it for ended, or has never started it.
+    pub(crate) fn is_off(&self) -> bool {
+        matches!(self.state, MachineState::Stopped | MachineState::Created)
     }
 
     /// True if nothing reaches it in the cluster's network.
@@ -173,13 +178,13 @@ impl DockerDriver {
     pub(crate) async fn start_node(&self, cluster: &ClusterName, node: &NodeName) -> Result<(), Error> {
         let absent = || Error::NodeAbsent { node: node.clone() };
         let found = self.find(cluster, node).await?.ok_or_else(absent)?;
-        let start = || self.docker.start_container(&found.id, None::<StartContainerOptions>);
-        let mut started = failure::unless(start().await, &[304]);
+        let start = || self.start_container(cluster, &found.id, found.inspected.image.as_ref());
+        let mut started = start().await;
         if started.as_ref().is_err_and(|error| failure::start(error) == StartFailure::Network) {
             // The container still means the network that was removed; ours has its name.
             let address = found.labels().and_then(labels::identity).and_then(|identity| identity.address);
             self.rejoin_network(cluster, &found.id, address).await?;
-            started = failure::unless(start().await, &[304]);
+            started = start().await;
         }
         let Err(error) = started else { return Ok(()) };
         let node = node.clone();
@@ -189,6 +194,7 @@ impl DockerDriver {
             }
             StartFailure::Port(address) => self.port_taken(node, &found, address, error).await,
             StartFailure::Network => Error::NetworkGone { node, source: Box::new(error) },
+            StartFailure::Leftover => Error::Leftover { node, source: Box::new(error) },
             StartFailure::Privilege => Error::NotPrivileged { source: Box::new(error) },
             StartFailure::Address => {
                 match found.labels().and_then(labels::identity).and_then(|identity| identity.address) {
@@ -265,6 +271,7 @@ impl DockerDriver {
                 // What is still to be written belongs to the data.
                 self.halt(&found).await?;
             }
+            self.end_what_lives_on(cluster, &found).await?;
             self.remove(&found.id, node).await?;
         }
         if keep_data {

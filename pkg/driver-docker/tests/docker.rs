@@ -4,8 +4,10 @@ mod support;
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fs,
     io::Read,
     net::{Ipv4Addr, TcpListener as StdListener},
+    path::{Path, PathBuf},
 };
 
 use bollard::{
@@ -22,7 +24,7 @@ use bollard::{
 use futures_util::TryStreamExt;
 use skiff_config::{ClusterName, NodeName};
 use skiff_driver::{
-    Driver, MachineState, NetworkRequest, NodeImages, NodeSpec, SeedFile,
+    Driver, DriverFailure as _, MachineState, NetworkRequest, NodeImages, NodeSpec, SeedFile,
     contract::{Subject, Trial, run},
 };
 use skiff_driver_docker::{DockerDriver, Error};
@@ -140,6 +142,32 @@ async fn a_node_that_was_taken_out_of_its_network_is_broken() {
         assert_eq!(state().await, MachineState::Broken);
         trial.driver.stop(&cluster, &spec.name).await.unwrap();
         assert_eq!(state().await, MachineState::Broken, "a start would leave it out");
+    })
+    .await;
+}
+
+/// Where containerd keeps a folder for each of Docker's containers that runs.
+fn folder_of_the_runtime(container: &str) -> PathBuf {
+    let folders = ["/run/docker/containerd/daemon", "/run/containerd"];
+    let mut folders = folders.iter().map(|folder| Path::new(folder).join("io.containerd.runtime.v2.task/moby"));
+    folders.find(|folder| folder.is_dir()).expect("containerd's folder").join(container)
+}
+
+#[tokio::test]
+async fn a_container_that_a_killed_engine_has_spoiled_is_worn_out() {
+    run(support::subject().await, async |trial: &Trial<DockerDriver>| {
+        let cluster = trial.cluster();
+        let spec = trial.node(&cluster, false).await;
+        let node = &spec.name;
+        let inspected = engine().inspect_container(node.as_str(), None::<InspectContainerOptions>).await.unwrap();
+        let folder = folder_of_the_runtime(&inspected.id.unwrap());
+        fs::create_dir(&folder).unwrap();
+        let error = trial.driver.start(&cluster, node).await.unwrap_err();
+        fs::remove_dir(&folder).unwrap();
+        assert_eq!(error.worn_out(), Some(node), "{error:?}");
+        trial.driver.delete(&cluster, node, true).await.unwrap();
+        trial.driver.create(&spec, &Silent).await.unwrap();
+        trial.driver.start(&cluster, node).await.unwrap();
     })
     .await;
 }

@@ -74,6 +74,11 @@ pub struct Capabilities {
 pub trait DriverFailure: Diagnose {
     /// The port of this host that somebody else has, if a start failed because of that.
     fn taken_port(&self) -> Option<u16>;
+
+    /// The node whose machine does not start any more as it is, where a new machine with its data will.
+    fn worn_out(&self) -> Option<&NodeName> {
+        None
+    }
 }
 
 /// Makes and keeps the machines of clusters.

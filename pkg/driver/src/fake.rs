@@ -25,6 +25,8 @@ use crate::{
 struct Machine {
     spec: NodeSpec,
     state: MachineState,
+    /// It does not start.
+    worn_out: bool,
 }
 
 /// What is left of a node whose machine was deleted with its data kept.
@@ -100,6 +102,13 @@ impl FakeDriver {
     pub fn break_machine(&self, node: &NodeName) {
         if let Some(machine) = self.lock().machines.get_mut(node) {
             machine.state = MachineState::Broken;
+        }
+    }
+
+    /// Lets a machine never start again, while another one in its place will.
+    pub fn wear_out(&self, node: &NodeName) {
+        if let Some(machine) = self.lock().machines.get_mut(node) {
+            machine.worn_out = true;
         }
     }
 
@@ -223,7 +232,9 @@ impl Driver for FakeDriver {
         let disk =
             Disk { cluster: spec.cluster.clone(), role: spec.role, address: spec.address, marks: spec.marks.clone() };
         state.disks.entry(spec.name.clone()).or_insert(disk);
-        state.machines.insert(spec.name.clone(), Machine { spec: spec.clone(), state: MachineState::Created });
+        state
+            .machines
+            .insert(spec.name.clone(), Machine { spec: spec.clone(), state: MachineState::Created, worn_out: false });
         Ok(())
     }
 
@@ -233,6 +244,9 @@ impl Driver for FakeDriver {
         if matches!(machine.state, MachineState::Running | MachineState::Paused) {
             machine.state = MachineState::Running;
             return Ok(());
+        }
+        if machine.worn_out {
+            return Err(FakeError::WornOut { node: node.clone() });
         }
         let published = machine.spec.published.clone();
         if let Some(port) = state.taken_port(&published) {

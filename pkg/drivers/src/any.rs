@@ -53,6 +53,15 @@ impl DriverFailure for DriverError {
             Self::NoSnapshots { .. } | Self::Late { .. } => None,
         }
     }
+
+    fn worn_out(&self) -> Option<&NodeName> {
+        match self {
+            Self::Docker(error) => error.worn_out(),
+            Self::Qemu(error) => error.worn_out(),
+            Self::Hyperkit(error) => error.worn_out(),
+            Self::NoSnapshots { .. } | Self::Late { .. } => None,
+        }
+    }
 }
 
 impl Diagnose for DriverError {

@@ -47,6 +47,19 @@ impl Engine {
         }
     }
 
+    /// Ends it in order and starts it again.
+    pub(super) fn restart(&mut self) {
+        self.end();
+        self.revive();
+    }
+
+    fn end(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = Finished::of(Command::new("kill").arg(child.id().to_string()));
+            let _ = child.wait();
+        }
+    }
+
     /// Kills it with all it has ever started, as a host that loses power does, and forgets what a
     /// host does not keep over a boot.
     pub(super) fn kill_all(&mut self) {
@@ -112,9 +125,6 @@ fn unmount_below(folder: &str) {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            let _ = Finished::of(Command::new("kill").arg(child.id().to_string()));
-            let _ = child.wait();
-        }
+        self.end();
     }
 }

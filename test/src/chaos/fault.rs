@@ -12,6 +12,8 @@ pub(super) enum Fault {
     Skiff,
     /// dockerd is killed, and started again by the host.
     Engine,
+    /// dockerd is killed while it starts a node, and started again by the host.
+    Starting,
     /// The host loses power: everything is gone but disks.
     Host,
     /// A node is killed.
@@ -40,8 +42,8 @@ pub(super) enum Fault {
 
 impl Fault {
     /// Those that even the shortest run meets.
-    pub(super) const CLASSIC: [Self; 7] =
-        [Self::Skiff, Self::Engine, Self::Node, Self::Etcd, Self::Agent, Self::Disk, Self::Wire];
+    pub(super) const CLASSIC: [Self; 8] =
+        [Self::Skiff, Self::Engine, Self::Starting, Self::Node, Self::Etcd, Self::Agent, Self::Disk, Self::Wire];
 
     /// The others.
     pub(super) const OTHERS: [Self; 7] = [
@@ -54,6 +56,11 @@ impl Fault {
         Self::Certificates,
     ];
 
+    /// True if it is no matter of time, but of a container that begins to run.
+    pub(super) fn waits_for_a_container(self) -> bool {
+        self == Self::Starting
+    }
+
     /// Lets it happen, and tells to whom, if there was anybody.
     pub(super) fn strike(self, world: &World, cluster: &str, act: Act, pick: usize) -> Option<String> {
         let told = match self {
@@ -63,6 +70,15 @@ impl Fault {
                 engine.kill();
                 engine.revive();
                 String::new()
+            }
+            Self::Starting => {
+                // Of what starts a container, some 200 ms, another part is done each time.
+                let part = Duration::from_millis(20) * u32::try_from(pick % 10).unwrap_or_default();
+                thread::sleep(part);
+                let mut engine = world.engine.borrow_mut();
+                engine.kill();
+                engine.revive();
+                format!("{part:?} after it began")
             }
             Self::Host => {
                 // It takes along who was logged in.

@@ -10,7 +10,7 @@ use super::{
     act::Act,
     counter::Counter,
     plan::{Plan, Round},
-    tidy,
+    process, tidy,
     world::World,
 };
 use crate::{Cluster, Running};
@@ -34,6 +34,8 @@ pub fn run(plan: Plan, world: &World, tell: &dyn Fn(&str)) {
         play(world, &cluster, &mut counter, hits, tell);
     }
     let _ = cluster.run("delete", &[]).ok();
+    // One that was killed while it published ports keeps rules for them as long as it runs.
+    world.engine.borrow_mut().restart();
     tidy::is_empty(world);
 }
 
@@ -65,9 +67,14 @@ fn hit(world: &World, cluster: &Cluster<'_>, act: Act, commands: Vec<Command>, h
     let mut commands = commands.into_iter();
     let mut running = commands.next().map(|mut command| Running::start(&mut command));
     let mut hits = hits.iter().peekable();
+    let before = process::shims();
+    let is_new = |shim: &process::Process| before.iter().all(|old| old.id != shim.id);
+    let is_due = |hit: &Round| match hit.fault.waits_for_a_container() {
+        true => process::shims().iter().any(is_new),
+        false => begun.elapsed() >= act.usual().mul_f64(hit.moment),
+    };
     while running.is_some() || hits.peek().is_some() {
-        if let Some(round) = hits.next_if(|hit| running.is_none() || begun.elapsed() >= act.usual().mul_f64(hit.moment))
-        {
+        if let Some(round) = hits.next_if(|hit| running.is_none() || is_due(hit)) {
             let at = begun.elapsed().as_secs_f32();
             let struck = round.fault.strike(world, &cluster.name, act, round.pick);
             tell(&format!("  at {at:.1} s: {:?} {}", round.fault, struck.as_deref().unwrap_or("(nobody there)")));

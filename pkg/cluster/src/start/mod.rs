@@ -11,10 +11,10 @@ mod guard;
 mod hurry;
 mod join;
 mod lookout;
+mod mend;
 mod network;
 mod one;
 mod plan;
-mod ports;
 mod preview;
 mod provision;
 mod records;
@@ -164,7 +164,7 @@ impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, 
             }
             made => made,
         };
-        let (outcome, context) = self.on_free_ports(&mut wanted, make).await?;
+        let (outcome, context) = self.mending(&mut wanted, make).await?;
         self.host.reporter.step(Step::Done, &done_line(outcome, &wanted));
         Ok(self.report(outcome, &wanted, Some(context)))
     }

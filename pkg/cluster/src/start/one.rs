@@ -156,7 +156,7 @@ impl<'a, D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<
     /// Brings the one node of this run up. True if there was anything to do.
     async fn bring_one_up(&self, mut wanted: Wanted, node: &NodeName) -> Result<bool, ClusterError> {
         let make = async |wanted: &mut Wanted| Box::pin(self.make_one_usable(wanted, node)).await;
-        let fleet = self.on_free_ports(&mut wanted, make).await?;
+        let fleet = self.mending(&mut wanted, make).await?;
         let control_plane = fleet.members.iter().any(|member| member.role().is_control_plane());
         if control_plane && fleet.members.iter().any(Member::needs_kubeadm) {
             node_delete::tell_workers(self.host, &wanted.file, &wanted.spec).await?;

@@ -138,6 +138,7 @@ impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, 
         }
         record.memory = plan.spec.resources.memory.filter(|_| matches!(spec.memory, Limit::Auto));
         record.host = Some(node_spec::host_size(record.host, &self.capabilities));
+        let unfinished = record.applied.is_empty();
         if matches!(action, NodeAction::Create | NodeAction::Replace) {
             record.applied.clear();
             record.made = Some(clock::rfc3339(now));
@@ -146,6 +147,7 @@ impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, 
             let why = match state {
                 Some(MachineState::Created) => "was half-made",
                 Some(MachineState::Broken) => "does not work any more",
+                Some(MachineState::Stopped) if unfinished => "was not brought up to its end",
                 _ if expiring => "has certificates that are not good for now, or not for long",
                 _ => "was made with other settings",
             };

@@ -13,20 +13,17 @@ use std::{
 };
 
 use bollard::{
-    container::LogOutput,
-    models::{ContainerCreateBody, HostConfig, Mount, MountType, Volume, VolumeCreateRequest},
-    query_parameters::{
-        CreateContainerOptions, ListVolumesOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
-        StartContainerOptions, WaitContainerOptions,
-    },
+    models::{HostConfig, Mount, MountType, Volume, VolumeCreateRequest},
+    query_parameters::ListVolumesOptionsBuilder,
 };
-use futures_util::TryStreamExt;
 use skiff_config::{ClusterName, NodeName};
 use skiff_driver::{MachineState, Snapshot, SnapshotName, Snapshots};
 
 pub use self::error::SnapshotError;
 use crate::{
-    DockerDriver, Error, failure,
+    DockerDriver, Error,
+    errand::Errand,
+    failure,
     labels::{self, Labels},
     node::Found,
 };
@@ -146,58 +143,27 @@ impl DockerDriver {
             read_only: Some(read_only),
             ..Mount::default()
         };
-        let body = ContainerCreateBody {
+        let errand = Errand {
+            cluster,
             image: found.inspected.image.clone(),
-            entrypoint: Some(["/bin/sh", "-ec", COPY].map(str::to_owned).to_vec()),
-            network_disabled: Some(true),
-            labels: Some([(labels::PROBE.to_owned(), cluster.to_string())].into()),
-            host_config: Some(HostConfig {
+            script: COPY,
+            arguments: Vec::new(),
+            host_config: HostConfig {
                 mounts: Some(vec![volume(from, "/from", true), volume(to, "/to", false)]),
                 // Files of containers carry attributes that only this may read and write.
                 cap_add: Some(vec!["SYS_ADMIN".to_owned()]),
-                security_opt: Some(
-                    ["seccomp=unconfined", "apparmor=unconfined", "label=disable"].map(str::to_owned).to_vec(),
-                ),
-                userns_mode: Some("host".to_owned()),
                 ..HostConfig::default()
-            }),
-            ..ContainerCreateBody::default()
+            },
+            purpose: "copies",
         };
-        let docker = self.docker.clone();
-        let making = async move { docker.create_container(None::<CreateContainerOptions>, body).await };
-        let made = self.making.finish(making).await.map_err(failure::engine("making a container that copies"))?;
-        let copied = self.run_copy(node, &made.id).await;
-        let force = RemoveContainerOptionsBuilder::new().force(true).v(true).build();
-        let removed = self.docker.remove_container(&made.id, Some(force)).await;
-        let copied = copied?;
-        failure::unless(removed, &[404, 409]).map_err(failure::engine("removing the container that copied"))?;
-        Ok(copied)
-    }
-
-    async fn run_copy(&self, node: &NodeName, id: &str) -> Result<u64, Error> {
-        let started = self.docker.start_container(id, None::<StartContainerOptions>).await;
-        started.map_err(failure::engine("starting a container that copies"))?;
-        let ended: Result<Vec<_>, _> = self.docker.wait_container(id, None::<WaitContainerOptions>).try_collect().await;
-        let options = LogsOptionsBuilder::new().stdout(true).stderr(true).build();
-        let printed: Vec<LogOutput> = self
-            .docker
-            .logs(id, Some(options))
-            .try_collect()
-            .await
-            .map_err(failure::engine("reading what was copied"))?;
-        let printed: String =
-            printed.into_iter().map(|chunk| String::from_utf8_lossy(&chunk.into_bytes()).into_owned()).collect();
-        let last = printed.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
-        match ended {
-            Ok(_) => {
-                let kib = last.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());
-                Ok(kib.unwrap_or_default() * 1024)
-            }
-            Err(bollard::errors::Error::DockerContainerWaitError { .. }) => {
-                Err(SnapshotError::Copy { node: node.clone(), detail: last.trim().to_owned() }.into())
-            }
-            Err(error) => Err(failure::engine("waiting for a container that copies")(error)),
+        let ended = self.run(errand).await?;
+        let mut lines = ended.printed.lines().rev();
+        let last = lines.find(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+        if !ended.well {
+            return Err(SnapshotError::Copy { node: node.clone(), detail: last.trim().to_owned() }.into());
         }
+        let kib = last.split_whitespace().next().and_then(|word| word.parse::<u64>().ok());
+        Ok(kib.unwrap_or_default().saturating_mul(1024))
     }
 }
 

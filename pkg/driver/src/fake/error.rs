@@ -47,6 +47,12 @@ pub enum FakeError {
         /// The port.
         port: u16,
     },
+    /// [`FakeDriver::wear_out`](super::FakeDriver::wear_out) asked for it.
+    #[error("the machine of {node} does not start any more")]
+    WornOut {
+        /// The node.
+        node: NodeName,
+    },
     /// No image with that key.
     #[error("there is no node image {key}")]
     ImageMissing {
@@ -94,12 +100,19 @@ impl DriverFailure for FakeError {
             _ => None,
         }
     }
+
+    fn worn_out(&self) -> Option<&NodeName> {
+        match self {
+            Self::WornOut { node } => Some(node),
+            _ => None,
+        }
+    }
 }
 
 impl Diagnose for FakeError {
     fn reason(&self) -> Reason {
         let (id, exit) = match self {
-            Self::Injected { .. } => ("DRV_FAKE", ExitCode::DRIVER_ERROR),
+            Self::Injected { .. } | Self::WornOut { .. } => ("DRV_FAKE", ExitCode::DRIVER_ERROR),
             Self::SubnetTaken { .. } => ("IF_SUBNET_CONFLICT", ExitCode::NETWORK_CONFLICT),
             Self::NoFreeSubnet => ("IF_DEDICATED_NETWORK", ExitCode::NETWORK_ERROR),
             Self::NodeExists { .. } => ("GUEST_NAME_CONFLICT", ExitCode::GUEST_CONFLICT),

@@ -1,4 +1,4 @@
-//! Ports of the host that somebody else has, over fakes.
+//! What a start mends on its way, over fakes: ports that somebody else has, machines that do not start any more.
 
 #[expect(dead_code, reason = "the world has more than these tests look at")]
 mod world;
@@ -102,4 +102,32 @@ async fn one_node_gets_another_port_where_only_that_is_started() {
     world.host.driver.hold_port(worker.ssh_port);
     start_node(&world.host, &world.images, &name(), worker.name.as_str(), &options()).await.unwrap();
     assert_ne!(file(&world).status.nodes[1].ssh_port, worker.ssh_port);
+}
+
+#[tokio::test]
+async fn a_machine_that_does_not_start_any_more_is_made_anew_with_its_data() {
+    let world = started().await;
+    let before = first(&world);
+    stop(&world.host, &name(), false).await.unwrap();
+    world.host.driver.wear_out(&before.name);
+    let report = start(&world.host, &world.images, request()).await.unwrap();
+    assert_eq!(report.outcome, Outcome::Updated);
+    let after = first(&world);
+    assert_eq!((after.address, after.ssh_port), (before.address, before.ssh_port));
+    let calls = world.host.driver.calls();
+    assert!(!calls.iter().any(|call| call == "delete_remains dev"), "its data stays: {calls:?}");
+    let again = start(&world.host, &world.images, request()).await.unwrap();
+    assert_eq!(again.outcome, Outcome::Unchanged);
+}
+
+#[tokio::test]
+async fn a_machine_that_has_snapshots_is_not_made_anew() {
+    let world = started().await;
+    save_snapshot(&world.host, &name(), &"base".parse().unwrap()).await.unwrap();
+    let node = first(&world).name;
+    stop(&world.host, &name(), false).await.unwrap();
+    world.host.driver.wear_out(&node);
+    let error = start(&world.host, &world.images, request()).await.unwrap_err();
+    assert!(error.to_string().contains("does not start any more"), "{error}");
+    assert_eq!(world.host.driver.list(None).await.unwrap()[0].snapshots, ["base"]);
 }

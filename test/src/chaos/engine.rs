@@ -1,6 +1,8 @@
 //! A Docker Engine that may be killed.
 
 use std::{
+    collections::BTreeSet,
+    ffi::OsString,
     fs,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -14,12 +16,15 @@ pub(super) struct Engine {
     data: PathBuf,
     log: PathBuf,
     child: Option<Child>,
+    /// Its containers, whenever it was killed: they may leave cgroups that nobody else removes.
+    killed_with: BTreeSet<OsString>,
 }
 
 impl Engine {
     /// Starts one that keeps its data in a folder.
     pub(super) fn start(data: &Path, log: &Path) -> Self {
-        let mut engine = Self { data: data.to_owned(), log: log.to_owned(), child: None };
+        let (data, log) = (data.to_owned(), log.to_owned());
+        let mut engine = Self { data, log, child: None, killed_with: BTreeSet::new() };
         engine.revive();
         engine
     }
@@ -45,6 +50,7 @@ impl Engine {
             let _ = child.kill();
             let _ = child.wait();
         }
+        self.killed_with.extend(names(&self.data.join("containers")));
     }
 
     /// Ends it in order and starts it again.
@@ -80,18 +86,21 @@ impl Engine {
         let _ = Finished::of(Command::new("sh").args(["-c", FRESH_NETWORK])).ok();
     }
 
-    /// Removes the cgroups of all containers: no boot brings them back, and runc cannot make one anew that has
-    /// others below it.
+    /// Removes the cgroups of all containers that it was killed with: no boot brings them back, and runc cannot
+    /// make one anew that has others below it.
     fn remove_cgroups(&self) {
-        let names = |folder: &Path| fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
         let hierarchies = Path::new("/sys/fs/cgroup");
         let roots = names(hierarchies).map(|name| hierarchies.join(name)).chain([hierarchies.to_owned()]);
         for root in roots {
-            for id in names(&self.data.join("containers")) {
+            for id in &self.killed_with {
                 remove_cgroup(&root.join("docker").join(id));
             }
         }
     }
+}
+
+fn names(folder: &Path) -> impl Iterator<Item = OsString> {
+    fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name())
 }
 
 /// Removes a cgroup with all below it. One that somebody is in stays.
@@ -126,5 +135,6 @@ fn unmount_below(folder: &str) {
 impl Drop for Engine {
     fn drop(&mut self) {
         self.end();
+        self.remove_cgroups();
     }
 }

@@ -20,11 +20,13 @@ use crate::{ConnectApi, ImageSource, nodes};
 const USUAL: Duration = Duration::from_secs(3);
 /// Between two looks.
 const EVERY: Duration = Duration::from_secs(8);
+/// After what was put off was made to happen: a kubelet that was started again may be held up once more.
+const AGAIN: Duration = Duration::from_secs(40);
 /// How long a node may take to let skiff in.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, D, C, K, I> {
-    /// Has what running nodes put off happen at once, once for each node. Never ends.
+    /// Has what running nodes put off happen at once. Never ends.
     pub(super) async fn hurry(&self, fleet: &Fleet) -> Infallible {
         // Parts of a node that changes its version come and go as they should.
         if self.passage.is_none() {
@@ -34,9 +36,9 @@ impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, 
         pending().await
     }
 
-    async fn hurry_one(&self, member: &Member) {
+    async fn hurry_one(&self, member: &Member) -> Infallible {
         let node = member.name();
-        let mut pause = USUAL;
+        let (mut pause, mut again) = (USUAL, AGAIN);
         loop {
             sleep(pause).await;
             pause = EVERY;
@@ -44,7 +46,9 @@ impl<D: Driver + NodeImages, C: Connect, K: ConnectApi, I: ImageSource> Run<'_, 
             let Ok(runner) = nodes::connect(self.host, &self.name, node, PATIENCE).await else { continue };
             if let Some(part) = kubeadm::hurry(&runner).await {
                 self.host.reporter.info(&format!("{part} on {node} was to be started again later: it is now"));
-                return;
+                // Less and less often: a node that is only slow is better left alone.
+                pause = again;
+                again = again.saturating_mul(2);
             }
         }
     }

@@ -51,8 +51,11 @@ pub(crate) async fn status_of<D: Driver, C, K: ConnectApi>(
         let workers = records.iter().zip(&mut states);
         let workers = workers.filter(|(_, state)| **state == (ComponentState::Irrelevant, ComponentState::Running));
         join_all(workers.map(async |(record, state)| {
-            let (_, kubelet) = components(host, &access, record.name.as_str(), PATIENCE).await;
-            state.1 = kubelet;
+            // A server that has fallen silent since says nothing of a kubelet.
+            if let (ComponentState::Running, kubelet) = components(host, &access, record.name.as_str(), PATIENCE).await
+            {
+                state.1 = kubelet;
+            }
         }))
         .await;
     }

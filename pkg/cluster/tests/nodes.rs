@@ -141,6 +141,15 @@ async fn control_planes_of_a_new_cluster_begin_etcd_together() {
 }
 
 #[tokio::test]
+async fn a_busy_api_server_does_not_make_a_workers_kubelet_stopped() {
+    let world = running(nodes(2)).await;
+    *world.host.api.deserted.lock().unwrap() = Some("dev-m02".to_owned());
+    let told = status(&world.host, &name()).await.unwrap();
+    assert_eq!(told.nodes[0].apiserver, ComponentState::Running);
+    assert_eq!(told.nodes[1].kubelet, ComponentState::Running);
+}
+
+#[tokio::test]
 async fn the_kubeconfig_follows_a_control_plane_that_works() {
     let world = running_without_entrance().await;
     let file = file(&world);

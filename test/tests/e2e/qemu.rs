@@ -9,8 +9,17 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use skiff_test::{Cluster, Finished, Running, Sandbox, eventually};
+use skiff_test::{Cluster, Finished, Running, Sandbox, check_all, eventually, free_port};
 
+use crate::workload::{self, NODE_PORT, World};
+
+/// Leads whatever comes to the servers.
+const INGRESS: &str = "
+apiVersion: networking.k8s.io/v1
+kind: Ingress
+metadata: {name: web}
+spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
+";
 /// How long a start may take where machines are emulated and the host is busy.
 const PATIENCE: [&str; 2] = ["--wait-timeout", "30m"];
 
@@ -64,11 +73,18 @@ fn host_is(cluster: &Cluster<'_>, state: &str) {
 pub(crate) fn a_cluster_in_a_virtual_machine_does_what_one_in_a_container_does() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
-    let _ = start(&cluster, &["--driver", "qemu", "--memory", "3g", "--disk-size", "10g", "--extra-disks", "1"]);
+    let port = free_port();
+    let ports = format!("{port}:{NODE_PORT}");
+    let size = ["--memory", "3g", "--disk-size", "10g", "--extra-disks", "1", "--ports", &ports];
+    let _ = start(&cluster, &[&["--driver", "qemu"], &size[..]].concat());
     let _ = cluster.kubectl(&["create", "configmap", "mark", "--from-literal=is=there"]).ok();
     let before = identity(&cluster);
     assert_eq!(before[0], "there");
-    works(&cluster);
+    is_a_machine(&cluster);
+    let world = World::new(&cluster, port);
+    check_all(&world, &workload::checks());
+    leads_the_host_to_its_services(&cluster);
+    workload::write(&world, "kept");
 
     goes_back(&cluster, &before);
 
@@ -88,6 +104,7 @@ pub(crate) fn a_cluster_in_a_virtual_machine_does_what_one_in_a_container_does()
     host_is(&cluster, "Stopped");
     let _ = start(&cluster, &[]).says("is ready");
     assert_eq!(identity(&cluster), before);
+    workload::check_after_a_restart(&world);
 
     // Gone without a trace: the sandbox looks at the rest.
     let number = process(&sandbox, &cluster);
@@ -101,6 +118,19 @@ pub(crate) fn a_cluster_in_a_virtual_machine_does_what_one_in_a_container_does()
     let networks = fs::read_dir(sandbox.home().join("vm/qemu/networks")).expect("the folder of networks");
     let left: Vec<_> = networks.flatten().filter(|entry| entry.path().extension().is_some()).collect();
     assert!(left.is_empty(), "{left:?}");
+}
+
+/// Through an ingress and a tunnel: the host does not reach the addresses of nodes.
+fn leads_the_host_to_its_services(cluster: &Cluster<'_>) {
+    let _ = cluster.run("service", &["list"]).ok().says("http/80");
+    let _ = cluster.run("addons", &["enable", "ingress"]).ok();
+    cluster.apply(INGRESS);
+    let mut tunnel = Running::start(&mut cluster.skiff("tunnel", &[]));
+    assert!(tunnel.wrote("kube-system/skiff-ingress port 80 is at "), "{}", tunnel.output());
+    let output = tunnel.output();
+    let address = output.split("skiff-ingress port 80 is at ").nth(1).and_then(|rest| rest.split_whitespace().next());
+    let address = address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("no address in {output}"));
+    workload::a_server_answers(address);
 }
 
 /// A snapshot brings a running cluster back, memory and disks.
@@ -131,21 +161,12 @@ fn clock_is_right(cluster: &Cluster<'_>) {
     });
 }
 
-/// What every cluster can do.
-fn works(cluster: &Cluster<'_>) {
+/// A kernel, processes and disks of its own.
+fn is_a_machine(cluster: &Cluster<'_>) {
     let node = cluster.run("ssh", &["--", "stat -f -c %T /sys/fs/cgroup; hostname; lsblk -bdno NAME,SIZE"]).ok();
     let _ = node.says("cgroup2fs").says(&cluster.name);
     let disks =
         cluster.run("ssh", &["--", "cat /sys/block/vdb/size /sys/block/vdd/size; df -B1G --output=size /var"]).ok();
     let sectors = |gib: u64| (gib << 21).to_string();
     let _ = disks.says(&sectors(10)).says(&sectors(20));
-    let _ = cluster.load_busybox("test/busybox:vm");
-    let _ = cluster.run("image", &["ls"]).ok().says("test/busybox:vm");
-    let run = ["run", "greeter", "--image=test/busybox:vm", "--restart=Never", "--image-pull-policy=Never"];
-    let _ = cluster.kubectl(&[&run[..], &["--", "/bin/busybox", "echo", "hello"]].concat()).ok();
-    eventually("the pod's greeting", || {
-        let said = cluster.kubectl(&["logs", "greeter"]);
-        if said.stdout.contains("hello") { Ok(()) } else { Err(format!("{said:?}")) }
-    });
-    let _ = cluster.run("logs", &[]).ok().says(&cluster.name);
 }

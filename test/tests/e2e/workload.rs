@@ -12,30 +12,47 @@ use skiff_test::{Check, Cluster, Finished, Running, Sandbox, check_all, eventual
 
 const IMAGE: &str = "skiff-test/busybox:1";
 const MANIFESTS: &str = include_str!("workload.yaml");
+/// The port of each node at which the servers answer.
+pub(crate) const NODE_PORT: u16 = 30080;
 
 /// A cluster with the workload, and the port of this host that leads to its node port.
-struct World<'a> {
-    cluster: Cluster<'a>,
+pub(crate) struct World<'a> {
+    cluster: &'a Cluster<'a>,
     port: u16,
+}
+
+impl<'a> World<'a> {
+    /// Puts the workload into a cluster that was started with this port of the host for [`NODE_PORT`].
+    pub(crate) fn new(cluster: &'a Cluster<'a>, port: u16) -> Self {
+        let world = Self { cluster, port };
+        load_the_image(&world);
+        cluster.apply(&MANIFESTS.replace("IMAGE", IMAGE));
+        let _ = cluster.kubectl(&["rollout", "status", "statefulset/web", "--timeout=600s"]).ok();
+        let _ = cluster.kubectl(&["wait", "pod", "--all", "--for=condition=Ready", "--timeout=600s"]).ok();
+        world
+    }
 }
 
 pub(crate) fn pods_work_before_and_after_a_stop() {
     let sandbox = Sandbox::new();
     let cluster = sandbox.cluster();
     let port = free_port();
-    let _ = cluster.run("start", &["--ports", &format!("{port}:30080")]).ok();
-    let world = World { cluster, port };
-    load_the_image(&world);
-    world.cluster.apply(&MANIFESTS.replace("IMAGE", IMAGE));
-    let _ = world.cluster.kubectl(&["rollout", "status", "statefulset/web", "--timeout=600s"]).ok();
-    let _ = world.cluster.kubectl(&["wait", "pod", "--all", "--for=condition=Ready", "--timeout=600s"]).ok();
+    let _ = cluster.run("start", &["--ports", &format!("{port}:{NODE_PORT}")]).ok();
+    let world = World::new(&cluster, port);
     check_all(&world, &checks());
+    the_host_reaches_the_node(&world);
     write(&world, "kept");
-    let _ = world.cluster.run("stop", &[]).ok();
+    let _ = cluster.run("stop", &[]).ok();
     a_stopped_cluster_says_so(&world);
-    let _ = world.cluster.run("start", &[]).ok();
-    pods_have_come_back(&world);
-    check_all(&world, &checks_after_a_restart());
+    let _ = cluster.run("start", &[]).ok();
+    check_after_a_restart(&world);
+    the_host_reaches_the_node(&world);
+}
+
+/// What holds once a cluster was stopped or killed and started again, if "kept" was written before.
+pub(crate) fn check_after_a_restart(world: &World<'_>) {
+    pods_have_come_back(world);
+    check_all(world, &checks_after_a_restart());
 }
 
 /// Until a kubelet has told of them, the API has the pods and addresses of before the stop.
@@ -53,13 +70,14 @@ fn pods_have_come_back(world: &World<'_>) {
     });
 }
 
-fn checks<'a>() -> [Check<World<'a>>; 14] {
+/// What holds in every cluster, whatever its nodes are.
+pub(crate) fn checks<'a>() -> [Check<World<'a>>; 14] {
     [
         ("names of services", names_of_services),
         ("names of pods", names_of_pods),
         ("addresses to names", addresses_lead_to_names),
         ("pods reach pods and services", pods_reach_pods_and_services),
-        ("the host reaches node ports", the_host_reaches_node_ports),
+        ("the host reaches published ports", the_host_reaches_published_ports),
         ("exec, logs and cp", exec_logs_and_cp),
         ("port-forward", port_forward),
         ("data outlives its pod", data_outlives_its_pod),
@@ -78,7 +96,7 @@ fn checks_after_a_restart<'a>() -> [Check<World<'a>>; 6] {
         ("names of services", names_of_services),
         ("names of pods", names_of_pods),
         ("pods reach pods and services", pods_reach_pods_and_services),
-        ("the host reaches node ports", the_host_reaches_node_ports),
+        ("the host reaches published ports", the_host_reaches_published_ports),
         ("images", the_image_is_listed),
     ]
 }
@@ -177,12 +195,18 @@ fn pods_reach_pods_and_services(world: &World<'_>) {
     assert_eq!(in_pod(world, "web-0", &["wget", "-qO-", "http://mirror/name"]).text(), "web-0");
 }
 
-fn the_host_reaches_node_ports(world: &World<'_>) {
+fn the_host_reaches_the_node(world: &World<'_>) {
     let node: Ipv4Addr = world.cluster.run("ip", &[]).ok().text().parse().expect("an address");
-    for address in [SocketAddr::from((node, 30080)), SocketAddr::from((Ipv4Addr::LOCALHOST, world.port))] {
-        let answer = eventually(&format!("an answer from {address}"), || get(address));
-        assert!(answer.contains("\nweb-"), "{answer}");
-    }
+    a_server_answers((node, NODE_PORT).into());
+}
+
+fn the_host_reaches_published_ports(world: &World<'_>) {
+    a_server_answers((Ipv4Addr::LOCALHOST, world.port).into());
+}
+
+pub(crate) fn a_server_answers(address: SocketAddr) {
+    let answer = eventually(&format!("an answer from {address}"), || get(address));
+    assert!(answer.contains("\nweb-"), "{answer}");
 }
 
 /// A plain request for the pod's name.
@@ -222,7 +246,8 @@ fn port_forward(world: &World<'_>) {
     assert!(answer.ends_with("web-1\n"), "{answer}");
 }
 
-fn write(world: &World<'_>, text: &str) {
+/// Writes into a volume.
+pub(crate) fn write(world: &World<'_>, text: &str) {
     let _ = in_pod(world, "keeper", &["sh", "-c", &format!("echo {text} >/data/file")]);
 }
 

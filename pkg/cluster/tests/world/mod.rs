@@ -195,7 +195,7 @@ pub(crate) struct FakeApi {
     pub(crate) late: Arc<Mutex<u32>>,
     /// How long waits were given: the first and the last of a start.
     pub(crate) patience: Arc<Mutex<Vec<Duration>>>,
-    /// At this server nobody is.
+    /// Nobody is at this server, or knows of this node.
     pub(crate) deserted: Arc<Mutex<Option<String>>>,
     /// Where this client was led to.
     server: String,
@@ -227,8 +227,8 @@ impl Api for FakeApi {
         if silent { std::future::pending().await } else { Ok(()) }
     }
 
-    async fn node_ready(&self, _: &str, waited: Duration) -> Result<bool, KubeError> {
-        if self.deserted.lock().unwrap().as_ref() == Some(&self.server) {
+    async fn node_ready(&self, node: &str, waited: Duration) -> Result<bool, KubeError> {
+        if self.deserted.lock().unwrap().as_ref().is_some_and(|it| *it == self.server || it == node) {
             return Err(KubeError::NotInTime { what: "an answer".to_owned(), waited, cause: None });
         }
         Ok(true)

@@ -1,7 +1,7 @@
 //! `skiff service list`.
 
 use serde::Serialize;
-use skiff_cluster::{Found, ServiceApi, Way, list_services};
+use skiff_cluster::{Endpoint, Found, ServiceApi, Way, list_services};
 use skiff_report::ExitCode;
 
 use super::urls::{DEFAULT_FORMAT, Urls};
@@ -57,14 +57,17 @@ impl Args {
 }
 
 fn item<A: ServiceApi>(found: &Found<A>, urls: &Urls) -> Item {
-    let direct = found.endpoints.iter().filter_map(|endpoint| match endpoint.way {
-        Way::Direct(address) => Some((urls.of(address, endpoint), endpoint.label())),
+    let direct = |endpoint: &Endpoint| match endpoint.way {
+        Way::Direct(address) => Some(urls.of(address, endpoint)),
         Way::Forward | Way::No => None,
-    });
-    let (urls, mut port_names): (Vec<String>, Vec<String>) = direct.unzip();
+    };
+    // A port of nodes that the host does not reach has no URL, but it is there.
+    let named = found.endpoints.iter().filter(|port| port.port.node_port.is_some() || direct(port).is_some());
+    let mut port_names: Vec<String> = named.map(Endpoint::label).collect();
     if port_names.is_empty() {
         port_names.push(NO_NODE_PORT.to_owned());
     }
+    let urls = found.endpoints.iter().filter_map(direct).collect();
     Item { namespace: found.service.namespace.clone(), name: found.service.name.clone(), urls, port_names }
 }
 

@@ -63,8 +63,8 @@ pub use report::{
 };
 pub use schedule::{ScheduledStop, await_scheduled_stop, cancel_scheduled_stop, note_scheduled_stop, scheduled_stop};
 pub use services::{
-    Endpoint, Forward, Found, Protocol, ServiceApi, ServiceError, ServiceQuery, TunnelOptions, Way, find_services,
-    list_services, tunnel,
+    Endpoint, Forward, Found, Protocol, ServiceApi, ServiceError, ServiceQuery, TunnelOptions, Way, cluster_away,
+    find_services, list_services, tunnel,
 };
 pub use snapshot::{ClusterSnapshot, SnapshotError, delete_snapshot, list_snapshots, restore_snapshot, save_snapshot};
 pub use start::{Before, NewNode, NodeOutcome, Preview, add_node, preview, start, start_node, stop_node, undo_start};

@@ -10,8 +10,8 @@ use std::{
 };
 
 use skiff_cluster::{
-    ClusterError, PauseScope, ServiceError, ServiceQuery, TunnelOptions, Way, find_services, list_services, pause,
-    start, stop, tunnel,
+    ClusterError, PauseScope, ServiceError, ServiceQuery, TunnelOptions, Way, cluster_away, find_services,
+    list_services, pause, start, stop, tunnel,
 };
 use skiff_driver::Driver as _;
 use skiff_kubeapi::{Backend, ServiceInfo, ServicePort};
@@ -21,7 +21,7 @@ use tokio::{
     io::AsyncReadExt as _,
     net::{TcpListener, TcpStream},
     sync::oneshot,
-    time::sleep,
+    time::{sleep, timeout},
 };
 
 use world::{World, name, request, started};
@@ -226,6 +226,18 @@ async fn a_stopped_or_paused_cluster_has_no_tunnel() {
     start(&world.host, &world.images, request()).await.unwrap();
     let strange = tunnel(&world.host, &name, strange, std::future::pending()).await;
     assert_eq!(service_error(strange).reason().exit.0, 14);
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_leads_to_a_cluster_hears_when_it_is_away() {
+    let world = started().await;
+    let name = name();
+    let away = async || timeout(Duration::from_mins(1), cluster_away(&world.host, &name)).await;
+    assert!(away().await.is_err());
+    pause(&world.host, &name, PauseScope::Machines).await.unwrap();
+    assert!(matches!(away().await, Ok(ClusterError::Paused(_))));
+    stop(&world.host, &name, false).await.unwrap();
+    assert!(matches!(away().await, Ok(ClusterError::NotRunning(_))));
 }
 
 #[tokio::test]

@@ -71,8 +71,10 @@ pub(crate) fn traffic_flows_while_backends_are_replaced() {
     cluster.apply(&manifests);
     let _ = cluster.kubectl(&["rollout", "status", "deployment/echo", "--timeout=600s"]).ok();
     let client = Arc::new(Client::new(node, made.cert.der()));
+    let balanced = Client::new(address_of_the_service(&cluster), made.cert.der());
     let world = World { cluster, node, client };
     hosts_and_paths(&world);
+    assert_eq!(balanced.plain("plain.test", "/api/x").expect("an answer").0.status(), 200);
     tls(&world);
     messages(&world);
     addresses_are_told(&world);
@@ -82,6 +84,15 @@ pub(crate) fn traffic_flows_while_backends_are_replaced() {
     routes_of_gateways(&world);
     other_namespaces_need_a_grant(&world);
     the_addon_leaves_nothing_behind(&world);
+}
+
+/// What its load balancer gave the ingress.
+fn address_of_the_service(cluster: &Cluster<'_>) -> Ipv4Addr {
+    let path = "jsonpath={.status.loadBalancer.ingress[0].ip}";
+    eventually("an address of the service", || {
+        let told = cluster.kubectl(&["get", "service", "skiff-ingress", "-n", "kube-system", "-o", path]).ok();
+        told.text().parse().map_err(|_| format!("{told:?}"))
+    })
 }
 
 impl Client {

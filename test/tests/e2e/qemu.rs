@@ -82,9 +82,10 @@ pub(crate) fn a_cluster_in_a_virtual_machine_does_what_one_in_a_container_does()
     assert_eq!(before[0], "there");
     is_a_machine(&cluster);
     let world = World::new(&cluster, port);
-    check_all(&world, &workload::checks());
-    leads_the_host_to_its_services(&cluster);
     workload::write(&world, "kept");
+    check_all(&world, &workload::essentials());
+    leads_the_host_to_its_services(&cluster);
+    let _ = cluster.run("logs", &[]).ok().says(&cluster.name);
 
     goes_back(&cluster, &before);
 

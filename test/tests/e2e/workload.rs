@@ -49,10 +49,10 @@ pub(crate) fn pods_work_before_and_after_a_stop() {
     the_host_reaches_the_node(&world);
 }
 
-/// What holds once a cluster was stopped or killed and started again, if "kept" was written before.
+/// [`essentials`], once a cluster was stopped or killed and started again.
 pub(crate) fn check_after_a_restart(world: &World<'_>) {
     pods_have_come_back(world);
-    check_all(world, &checks_after_a_restart());
+    check_all(world, &essentials());
 }
 
 /// Until a kubelet has told of them, the API has the pods and addresses of before the stop.
@@ -70,8 +70,7 @@ fn pods_have_come_back(world: &World<'_>) {
     });
 }
 
-/// What holds in every cluster, whatever its nodes are.
-pub(crate) fn checks<'a>() -> [Check<World<'a>>; 14] {
+fn checks<'a>() -> [Check<World<'a>>; 14] {
     [
         ("names of services", names_of_services),
         ("names of pods", names_of_pods),
@@ -90,7 +89,8 @@ pub(crate) fn checks<'a>() -> [Check<World<'a>>; 14] {
     ]
 }
 
-fn checks_after_a_restart<'a>() -> [Check<World<'a>>; 6] {
+/// What holds in every cluster all the time, once "kept" was written.
+pub(crate) fn essentials<'a>() -> [Check<World<'a>>; 6] {
     [
         ("data is still there", |world| assert_eq!(read(world), "kept")),
         ("names of services", names_of_services),

@@ -22,6 +22,7 @@ pub use error::ServiceError;
 pub use find::{Found, ServiceQuery, find_services, list_services};
 pub use forward::Forward;
 pub use protocol::Protocol;
+pub use reach::cluster_away;
 pub use tunnel::{TunnelOptions, tunnel};
 pub(crate) use tunnel::{clear_left_by_tunnel, end_tunnel};
 pub use urls::{Endpoint, Way};

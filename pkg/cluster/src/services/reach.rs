@@ -8,6 +8,7 @@ use std::{
 
 use skiff_config::{ClusterFile, ClusterName};
 use skiff_driver::{Driver, MachineState};
+use tokio::time::sleep;
 
 use crate::{
     Api, ClusterError, ConnectApi, Host, access,
@@ -17,6 +18,8 @@ use crate::{
 
 /// How long an API server that runs may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How often whoever leads to a cluster looks whether it is still there.
+pub(super) const LOOK: Duration = Duration::from_secs(3);
 
 /// What it takes to reach services.
 pub(super) struct Reach<A> {
@@ -55,6 +58,24 @@ pub(super) async fn reach<D: Driver, C, K: ConnectApi>(
     };
     let nodes = file.status.nodes.iter().map(|node| IpAddr::V4(node.address)).collect();
     Ok(Reach { api, node: capabilities.routable_nodes.then_some(record.address), nodes })
+}
+
+/// Returns when a cluster is off, paused or gone, with what is to be said of it: ports that lead to it are of no use then.
+pub async fn cluster_away<D: Driver, C, K>(host: &Host<D, C, K>, name: &ClusterName) -> ClusterError {
+    loop {
+        sleep(LOOK).await;
+        let looked = match host.load(name) {
+            Ok(file) => running(host, &file).await.map(drop),
+            Err(error) => Err(error),
+        };
+        // A driver that does not answer says nothing of the cluster.
+        match looked {
+            Err(away @ (ClusterError::NotFound(_) | ClusterError::NotRunning(_) | ClusterError::Paused(_))) => {
+                return away;
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
 }
 
 /// The names of the nodes that run.

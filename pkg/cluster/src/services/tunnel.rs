@@ -22,14 +22,12 @@ use super::{
     bind::{bind, why},
     forward::Target,
     listeners::{self, Plan, Wanted},
-    reach::{Reach, reach, running},
+    reach::{LOOK, Reach, reach, running},
 };
 use crate::{Api, ClusterError, ConnectApi, Host};
 
 /// What services get as their address that are brought to this host, as minikube writes it.
 const ADDRESS: &str = "127.0.0.1";
-/// How often the tunnel looks whether its cluster is still there.
-const LOOK: Duration = Duration::from_secs(3);
 /// An API server that takes longer to answer than this may be gone.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How long a tunnel that was asked to end may take to clean up.

@@ -11,7 +11,7 @@ use std::{
 };
 
 use clap::Subcommand;
-use skiff_cluster::{Forward, Found, ServiceApi, ServiceQuery, Way, find_services};
+use skiff_cluster::{Forward, Found, ServiceApi, ServiceQuery, Way, cluster_away, find_services};
 use skiff_report::{ExitCode, Reporter};
 
 use self::urls::{DEFAULT_FORMAT, Urls};
@@ -20,6 +20,7 @@ use crate::{
     context::{Context, print, print_line},
     failure::Failure,
     ui::table,
+    wiring::SkiffHost,
 };
 
 /// Opens services in the browser, or prints their URLs.
@@ -81,7 +82,8 @@ impl Args {
         }
         self.check()?;
         let urls = Urls::new(&self.format, self.https)?;
-        let (rows, forwards) = context.interrupt.unless(self.prepare(context, &urls)).await?;
+        let host = context.interrupt.unless(context.host_in_use("skiff service")).await?;
+        let (rows, forwards) = context.interrupt.unless(self.prepare(context, &host, &urls)).await?;
         self.show(context, &rows)?;
         if !forwards.is_empty() {
             let text = "Ports of this host lead to the service while this command runs; Ctrl-C ends it";
@@ -91,7 +93,10 @@ impl Args {
             } else {
                 context.ui.info(text)
             }
-            context.interrupt.came().await;
+            tokio::select! {
+                _ = context.interrupt.came() => {}
+                away = cluster_away(&host, &context.cluster) => return Err(away.into()),
+            }
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -107,8 +112,12 @@ impl Args {
         }
     }
 
-    async fn prepare(&self, context: &Context, urls: &Urls) -> Result<(Vec<Row>, Vec<Forward>), Failure> {
-        let host = context.host_in_use("skiff service").await?;
+    async fn prepare(
+        &self,
+        context: &Context,
+        host: &SkiffHost,
+        urls: &Urls,
+    ) -> Result<(Vec<Row>, Vec<Forward>), Failure> {
         let query = ServiceQuery {
             namespace: self.namespace.clone().unwrap_or_else(|| "default".to_owned()),
             names: self.names.clone(),
@@ -116,7 +125,7 @@ impl Args {
             interval: self.interval,
         };
         let (mut rows, mut forwards) = (Vec::new(), Vec::new());
-        for mut found in find_services(&host, &context.cluster, &query).await? {
+        for mut found in find_services(host, &context.cluster, &query).await? {
             found.endpoints.retain(|endpoint| self.port.as_ref().is_none_or(|port| endpoint.is_called(port)));
             add(context, urls, &found, &mut rows, &mut forwards).await?;
         }

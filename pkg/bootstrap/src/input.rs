@@ -190,18 +190,6 @@ impl HostFacts {
     }
 }
 
-/// Settings of the kubelet that skiff chooses.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct KubeletSettings {
-    /// Cgroup that pods lie under; the root if absent.
-    pub cgroup_root: Option<String>,
-    /// File with the name servers that pods get; `/etc/resolv.conf` if absent.
-    pub resolv_conf: Option<String>,
-    /// How often the node's status is worked out; ten seconds if absent. An unchanged status is
-    /// reported every five minutes whatever is set here, so a short time costs little.
-    pub status_update: Option<Duration>,
-}
-
 /// A part of a machine that is not for pods: a node in a container sees all of its host, whatever
 /// its limits are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -244,8 +232,8 @@ pub struct NodeConfig {
     pub taints: Vec<Taint>,
     /// What its machine shows but pods must not use.
     pub reserved: Reserved,
-    /// Settings of its kubelet.
-    pub kubelet: KubeletSettings,
+    /// File with the name servers that its pods get; `/etc/resolv.conf` if absent.
+    pub resolv_conf: Option<String>,
     /// Largest packet of the pod network; the interface's own if absent.
     pub mtu: Option<u32>,
 }
@@ -265,7 +253,7 @@ impl NodeConfig {
             labels: BTreeMap::new(),
             taints: Vec::new(),
             reserved: Reserved::default(),
-            kubelet: KubeletSettings::default(),
+            resolv_conf: None,
             mtu: None,
         }
     }

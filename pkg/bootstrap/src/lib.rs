@@ -21,8 +21,8 @@ mod token;
 pub use entropy::random_bytes;
 pub use error::BootstrapError;
 pub use input::{
-    CgroupDriver, CgroupVersion, ClusterConfig, DEFAULT_CA_VALIDITY, Endpoint, HostFacts, KubeletSettings, NodeConfig,
-    NodeIpv6, Reserved, Role,
+    CgroupDriver, CgroupVersion, ClusterConfig, DEFAULT_CA_VALIDITY, Endpoint, HostFacts, NodeConfig, NodeIpv6,
+    Reserved, Role,
 };
 pub use node_files::{KUBEADM_CONFIG, NodeFile, node_files};
 pub use token::BootstrapToken;

@@ -6,8 +6,7 @@ use std::{collections::BTreeMap, fmt::Write as _, net::Ipv4Addr, time::SystemTim
 
 use sha2::{Digest, Sha256};
 use skiff_bootstrap::{
-    CgroupVersion, ClusterConfig, Endpoint, HostFacts, KubeletSettings, NodeConfig, NodeIpv6, Reserved, Role, cni,
-    node_files, render,
+    CgroupVersion, ClusterConfig, Endpoint, HostFacts, NodeConfig, NodeIpv6, Reserved, Role, cni, node_files, render,
 };
 use skiff_config::{ClusterSpec, Cni, Mount, NodeRecord, Problem, Protocol, Taint, ipv6_address};
 use skiff_driver::{Capabilities, NodeNetwork, NodeRole, NodeSpec, Published, Purpose, Resources, SeedFile};
@@ -138,7 +137,7 @@ pub(crate) fn node_config(
     config.labels.extend(record.labels.clone());
     config.taints = spec.taints_of(record.index).cloned().chain(taints(record)?).collect();
     config.reserved = reserved(&resources, host_size(record.host, capabilities), capabilities);
-    config.kubelet = KubeletSettings { resolv_conf: Some(POD_RESOLV_CONF.to_owned()), ..KubeletSettings::default() };
+    config.resolv_conf = Some(POD_RESOLV_CONF.to_owned());
     Ok(config)
 }
 

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use skiff_config::Component;
 
 use super::{
-    document::{duration, insert_unless_empty},
+    document::insert_unless_empty,
     field_path::{self, Schema},
     flags::Flags,
     gates,
@@ -98,16 +98,8 @@ fn fit_host(document: &mut Value, minor: u64, node: &NodeConfig) {
         document["systemReserved"] =
             json!({ "cpu": format!("{millicpus}m"), "memory": format!("{}Ki", memory.div_ceil(1024)) });
     }
-    if let Some(root) = &node.kubelet.cgroup_root {
-        document["cgroupRoot"] = root.as_str().into();
-    }
-    if let Some(file) = &node.kubelet.resolv_conf {
+    if let Some(file) = &node.resolv_conf {
         document["resolvConf"] = file.as_str().into();
-    }
-    if let Some(every) = node.kubelet.status_update {
-        document["nodeStatusUpdateFrequency"] = duration(every).into();
-        // Left out, it would become the same and write to etcd at every turn.
-        document["nodeStatusReportFrequency"] = "5m0s".into();
     }
 }
 

@@ -3,8 +3,7 @@
 use std::{collections::BTreeMap, net::Ipv4Addr, time::Duration};
 
 use skiff_bootstrap::{
-    BootstrapToken, CgroupVersion, ClusterConfig, Endpoint, HostFacts, KubeletSettings, NodeConfig, NodeIpv6, Reserved,
-    Role,
+    BootstrapToken, CgroupVersion, ClusterConfig, Endpoint, HostFacts, NodeConfig, NodeIpv6, Reserved, Role,
 };
 use skiff_config::{ClusterSpec, SpecFile, versions};
 
@@ -108,12 +107,11 @@ pub(crate) fn node(cluster: &ClusterConfig, role: Role, flavour: Flavour) -> Nod
     let pods = cluster.spec.node_pod_ipv6(index);
     let beside = skiff_config::ipv6_address("192.168.76.0/24".parse().unwrap(), address);
     node.ipv6 = pods.map(|pods| NodeIpv6 { address: beside, pods });
-    node.kubelet.resolv_conf = Some("/run/skiff/resolv.conf".to_owned());
-    node.kubelet.status_update = Some(Duration::from_secs(1));
+    node.resolv_conf = Some("/run/skiff/resolv.conf".to_owned());
     if flavour == Flavour::Rich {
         node.schedulable = false;
         node.labels = BTreeMap::from([("zone".to_owned(), "a".to_owned()), ("disk".to_owned(), "fast".to_owned())]);
-        node.kubelet = KubeletSettings { cgroup_root: Some("/skiff".to_owned()), ..KubeletSettings::default() };
+        node.resolv_conf = None;
         node.taints = vec!["gpu=yes:NoSchedule".parse().unwrap(), "old:NoExecute".parse().unwrap()];
         node.reserved = Reserved { millicpus: 2500, memory: 10 << 30 };
         node.mtu = Some(1400);

@@ -57,9 +57,10 @@ fn a_machine_for_each_processor() {
     let emulated = Start { accelerator: Accelerator::Tcg, ..start() }.arguments().unwrap();
     assert_eq!(
         (values(&emulated, "-accel"), values(&emulated, "-cpu")),
-        (vec!["tcg,thread=multi"], vec!["max,la57=off"])
+        (vec!["tcg,thread=multi"], vec!["max,la57=off,erms=off"])
     );
     assert!(values(&emulated, "-append")[0].contains(" tsc=reliable "), "its clock would be slow");
+    assert!(values(&emulated, "-append")[0].contains(" highres=off "), "each short sleep would stop both processors");
     assert!(values(&emulated, "-append")[0].contains(" no_timer_check "), "a busy host would make it panic");
     assert!(!values(&x86, "-append")[0].contains("tsc="), "the processor's own clock is as good as it says");
 }

@@ -1,7 +1,7 @@
 //! Many tests, several at the same time, in an order that is chosen.
 //!
 //! The usual harness runs tests by name and as many at once as there are processors. These wait
-//! for others most of the time, and some take ten times as long as most.
+//! for others most of the time, some take ten times as long as most, and some need all that the host has.
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use std::{
     time::Instant,
 };
 
-use libtest_mimic::{Arguments, Failed, Trial, run};
+use libtest_mimic::{Arguments, Conclusion, Failed, Trial, run};
 
 /// How many tests a processor carries, for they wait for more than they compute.
 const A_PROCESSOR: usize = 2;
@@ -29,14 +29,20 @@ macro_rules! tests {
     ($($test:path),+ $(,)?) => { [$((stringify!($test), $test as fn())),+] };
 }
 
-/// Runs tests in their order, as many at the same time as this machine carries unless
-/// `--test-threads` says another number. It takes the arguments that other tests take.
+/// Runs the tests that need the host to themselves, one after another, and then the others in their order, as many
+/// at the same time as this machine carries unless `--test-threads` says another number. It takes the arguments
+/// that other tests take.
 #[must_use]
-pub fn run_side_by_side(tests: impl IntoIterator<Item = Test>) -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    let _ = arguments.test_threads.get_or_insert_with(carries);
-    let trials = tests.into_iter().map(|(name, test)| Trial::test(name, move || in_a_thread(name, test)));
-    run(&arguments, trials.collect()).exit_code()
+pub fn run_side_by_side<const A: usize, const B: usize>(alone: [Test; A], beside: [Test; B]) -> ExitCode {
+    let arguments = Arguments::from_args();
+    let threads = arguments.test_threads.unwrap_or_else(carries);
+    let rounds = [(1, alone.to_vec()), (threads, beside.to_vec())].map(|(threads, tests)| {
+        let arguments = Arguments { test_threads: Some(threads), ..arguments.clone() };
+        let trials = tests.into_iter().map(|(name, test)| Trial::test(name, move || in_a_thread(name, test)));
+        run(&arguments, trials.collect())
+    });
+    // What failed alone says so, and the others ran all the same.
+    rounds.iter().find(|round| round.has_failed()).map_or(ExitCode::SUCCESS, Conclusion::exit_code)
 }
 
 /// Runs a test in a thread with its name, which is what a panic begins with.

@@ -1,13 +1,7 @@
 //! A cluster in a virtual machine: one, shared by all checks, since a machine that is emulated starts
 //! slowly.
 
-use std::{
-    fs,
-    path::PathBuf,
-    process::Command,
-    thread,
-    time::{Duration, SystemTime},
-};
+use std::{fs, path::PathBuf, process::Command, time::SystemTime};
 
 use skiff_test::{Cluster, Finished, Running, Sandbox, check_all, eventually, free_port};
 
@@ -20,29 +14,11 @@ kind: Ingress
 metadata: {name: web}
 spec: {defaultBackend: {service: {name: web, port: {number: 80}}}}
 ";
-/// How long a start may take where machines are emulated and the host is busy.
+/// How long a start may take where machines are emulated and the host is slow.
 const PATIENCE: [&str; 2] = ["--wait-timeout", "30m"];
 
 fn start(cluster: &Cluster<'_>, flags: &[&str]) -> Finished {
-    let mut start = Running::start(&mut cluster.skiff("start", &[&PATIENCE[..], flags].concat()));
-    // What runs in an emulated machine has deadlines of its own, and what missed them begins anew: it gets more
-    // of the processors than the tests beside it, where the kernel and this user's rights allow that.
-    while !start.ended() {
-        let _ = emulator(cluster).map(|process| fs::write(process.join("autogroup"), "-5"));
-        thread::sleep(Duration::from_secs(1));
-    }
-    start.finish().ok()
-}
-
-/// QEMU in `/proc`, if it runs.
-fn emulator(cluster: &Cluster<'_>) -> Option<PathBuf> {
-    let name = format!(",process=skiff-{}", cluster.name);
-    let processes = fs::read_dir("/proc").ok()?.flatten().map(|entry| entry.path());
-    let is_named = |process: &PathBuf| {
-        let line = fs::read(process.join("cmdline")).unwrap_or_default();
-        line.split(|byte| *byte == 0).any(|word| word.ends_with(name.as_bytes()))
-    };
-    processes.into_iter().find(is_named)
+    cluster.run("start", &[&PATIENCE[..], flags].concat()).ok()
 }
 
 /// The folder of the cluster's machine.

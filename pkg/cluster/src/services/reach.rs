@@ -68,12 +68,10 @@ pub async fn cluster_away<D: Driver, C, K>(host: &Host<D, C, K>, name: &ClusterN
             Ok(file) => running(host, &file).await.map(drop),
             Err(error) => Err(error),
         };
-        // A driver that does not answer says nothing of the cluster.
-        match looked {
-            Err(away @ (ClusterError::NotFound(_) | ClusterError::NotRunning(_) | ClusterError::Paused(_))) => {
-                return away;
-            }
-            Ok(()) | Err(_) => {}
+        // Other failures, as of a driver that does not answer, say nothing of the cluster.
+        let Err(error) = looked else { continue };
+        if matches!(error, ClusterError::NotFound(_) | ClusterError::NotRunning(_) | ClusterError::Paused(_)) {
+            return error;
         }
     }
 }

@@ -139,8 +139,13 @@ impl Context {
         }
     }
 
-    /// Where node images come from.
-    pub(crate) fn images(&self, choice: Artifacts, mirror: Option<String>) -> Result<Images, Failure> {
+    /// Where node images come from, as a driver takes them in.
+    pub(crate) fn images(
+        &self,
+        choice: Artifacts,
+        mirror: Option<String>,
+        driver: &AnyDriver,
+    ) -> Result<Images, Failure> {
         let path = self.environment.agent.clone();
         let agent = Agent::from_file(&path).map_err(|error| {
             Failure::new(
@@ -157,7 +162,7 @@ impl Context {
             store: NodeImageStore::new(options),
             agent,
             kits,
-            kernel: false,
+            kernel: driver.needs_kernel(),
             in_use: Mutex::default(),
         })
     }
@@ -192,11 +197,6 @@ pub(crate) struct Images {
 }
 
 impl Images {
-    /// The images as a driver takes them in.
-    pub(crate) fn for_driver(self, driver: &AnyDriver) -> Self {
-        Self { kernel: driver.needs_kernel(), ..self }
-    }
-
     fn image_key(&self, spec: &NodeImageSpec) -> Result<String, ArtifactError> {
         let key = node_image_key(spec);
         // A disk is made of both, and is another one when either is.

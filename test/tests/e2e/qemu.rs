@@ -61,6 +61,7 @@ pub(crate) fn a_cluster_in_a_virtual_machine_does_what_one_in_a_container_does()
     workload::write(&world, "kept");
     check_all(&world, &workload::essentials());
     leads_the_host_to_its_services(&cluster);
+    gets_another_node(&sandbox, &cluster);
     let _ = cluster.run("logs", &[]).ok().says(&cluster.name);
 
     goes_back(&cluster, &before);
@@ -108,6 +109,17 @@ fn leads_the_host_to_its_services(cluster: &Cluster<'_>) {
     let address = output.split("skiff-ingress port 80 is at ").nth(1).and_then(|rest| rest.split_whitespace().next());
     let address = address.and_then(|address| address.parse().ok()).unwrap_or_else(|| panic!("no address in {output}"));
     workload::a_server_answers(address);
+}
+
+/// Another machine of the same disk joins, and leaves.
+fn gets_another_node(sandbox: &Sandbox, cluster: &Cluster<'_>) {
+    let name = format!("{}-m02", cluster.name);
+    let _ = cluster.run("node", &["add"]).ok().says("Successfully added m02");
+    let _ = cluster.run("ssh", &["--node", "m02", "--", "hostname"]).ok().says(&name);
+    let images = fs::read_dir(sandbox.home().join("vm/qemu/images")).expect("the folder of disks");
+    assert_eq!(images.flatten().filter(|image| image.path().is_dir()).count(), 1, "a disk was made for each node");
+    let _ = cluster.run("node", &["delete", "m02"]).ok().says("was successfully deleted");
+    assert!(!sandbox.home().join("vm/qemu/nodes").join(name).exists());
 }
 
 /// A snapshot brings a running cluster back, memory and disks.

@@ -56,7 +56,7 @@ async fn build(context: &Context, version: &str, source: &SourceArgs) -> Result<
     let version: KubeVersion =
         version.parse().map_err(|error| Failure::usage(format!("--kubernetes-version: {error}"), ""))?;
     let host = context.host("skiff node-image build").await?;
-    let images = source.images(context)?.for_driver(&host.driver);
+    let images = source.images(context, &host.driver)?;
     let key = images.key(&version).await?;
     let there = |image: &ImageInfo| image.key == key;
     if !host.driver.list_images().await?.iter().any(there) {

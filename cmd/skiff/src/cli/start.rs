@@ -13,7 +13,7 @@ use skiff_cluster::{
 };
 use skiff_config::{ClusterName, SpecFile};
 use skiff_driver::Driver;
-use skiff_drivers::{canonical, unknown};
+use skiff_drivers::{AnyDriver, canonical, unknown};
 use skiff_report::{ExitCode, Reporter};
 
 use self::wait::{USABLE, Wait, parts, wait_for};
@@ -103,8 +103,8 @@ pub(super) struct SourceArgs {
 }
 
 impl SourceArgs {
-    pub(super) fn images(&self, context: &Context) -> Result<Images, Failure> {
-        context.images(self.artifacts, self.debian_mirror.clone())
+    pub(super) fn images(&self, context: &Context, driver: &AnyDriver) -> Result<Images, Failure> {
+        context.images(self.artifacts, self.debian_mirror.clone(), driver)
     }
 }
 
@@ -136,7 +136,7 @@ impl Args {
         for flag in context.machines.left_out_by(host.driver.kind()) {
             context.ui.warn(&format!("{flag} is left out: the {} driver has no use for it.", host.driver.kind()));
         }
-        let images = source.images(context)?.for_driver(&host.driver);
+        let images = source.images(context, &host.driver)?;
         let work = async { Ok(start(&host, &images, request).await?) };
         let report = tokio::select! {
             report = work => report,

@@ -50,7 +50,7 @@ impl Args {
         let (mut host, journal) = recorded_host(context, "skiff node add").await?;
         let clock = Arc::new(Timings::new(Arc::clone(&journal) as Arc<dyn Reporter>));
         host.reporter = Arc::clone(&clock) as Arc<dyn Reporter>;
-        let images = self.source.images(context)?;
+        let images = self.source.images(context, &host.driver)?;
         let new = NewNode {
             control_plane: self.control_plane,
             labels: self.labels.into_iter().map(|label| (label.name, label.value)).collect(),

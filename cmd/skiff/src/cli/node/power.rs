@@ -36,7 +36,7 @@ pub(super) struct StopArgs {
 impl StartArgs {
     pub(super) async fn run(self, context: &Context) -> Result<ExitCode, Failure> {
         let (host, journal) = recorded_host(context, "skiff node start").await?;
-        let images = self.source.images(context)?;
+        let images = self.source.images(context, &host.driver)?;
         let options = options(self.wait_timeout, true);
         let started = start_node(&host, &images, &context.cluster, &self.node, &options).await.map_err(Failure::from);
         let started = started.inspect_err(|failure| journal.failure(failure))?;

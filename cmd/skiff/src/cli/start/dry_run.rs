@@ -32,7 +32,7 @@ pub(super) async fn tell(context: &Context, source: &SourceArgs, preview: &Previ
             for flag in context.machines.left_out_by(driver.kind()) {
                 ui.warn(&format!("{flag} would be left out: the {} driver has no use for it", driver.kind()));
             }
-            match image(source.images(context), &driver, preview).await {
+            match image(source.images(context, &driver), &driver, preview).await {
                 Ok(place) => ui.info(&image_line(place, preview)),
                 Err(failure) => would_fail(context, &failure),
             }
@@ -66,7 +66,7 @@ fn would_fail(context: &Context, failure: &Failure) {
 }
 
 async fn image(images: Result<Images, Failure>, driver: &AnyDriver, preview: &Preview) -> Result<Place, Failure> {
-    let (images, version) = (images?.for_driver(driver), &preview.spec.kubernetes_version);
+    let (images, version) = (images?, &preview.spec.kubernetes_version);
     let key = skiff_cluster::ImageSource::key(&images, version).await?;
     let taken_in = driver.list_images().await?.iter().any(|image| image.key == key);
     Ok(match taken_in {

@@ -14,6 +14,14 @@ import (
 type OpenAPIService struct {
 	mutex   sync.RWMutex
 	current *document
+	// refresh is called before the document is served, and may exchange it. It may be nil.
+	refresh func()
+}
+
+// NewOpenAPIServiceOnRequest serves a document that refresh brings up to date when somebody asks for it.
+func NewOpenAPIServiceOnRequest(spec *spec.Swagger, refresh func()) (*OpenAPIService, error) {
+	o := &OpenAPIService{refresh: refresh}
+	return o, o.UpdateSpec(spec)
 }
 
 // document is what one UpdateSpec brought.
@@ -63,6 +71,9 @@ func (o *OpenAPIService) UpdateSpec(swagger *spec.Swagger) error {
 }
 
 func (o *OpenAPIService) served() *document {
+	if o.refresh != nil {
+		o.refresh()
+	}
 	o.mutex.RLock()
 	defer o.mutex.RUnlock()
 	return o.current

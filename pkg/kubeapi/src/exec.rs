@@ -16,6 +16,9 @@ use crate::{
 
 /// With kube's default of one KiB a websocket frame is the unit of work; this is 3 times as fast.
 const BUFFER: usize = 1 << 20;
+/// How often a pod is tried whose kubelet has not told yet that it runs: a kubelet looks once a second
+/// what runs, and takes commands before that. Some two seconds; what is slower is worth a look at its state.
+const EARLY_TRIES: u32 = 12;
 
 /// What a command in a pod did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +34,8 @@ pub struct ExecOutput {
 impl Client {
     /// Runs a command in the first running pod of `namespace` that `selector` (`app=x,tier=y`)
     /// matches, in its first container, without standard input. A ready pod is preferred, and after a try that
-    /// failed another one: the API tells of the pods of a node that is gone for a minute as if they ran.
+    /// failed another one: the API tells of the pods of a node that is gone for a minute as if they ran. Where
+    /// none runs, one that is about to is tried for a moment.
     ///
     /// A command that ended is not run again, whatever its exit status; one whose connection broke is, and
     /// one that was ended from outside, as all are whose container ends.
@@ -48,16 +52,25 @@ impl Client {
         let deadline = Deadline::after(patience);
         let pods = Collection::labelled(format!("/api/v1/namespaces/{namespace}/pods"), selector);
         let mut rests = Rests::new();
-        let mut tried = BTreeSet::new();
+        let (mut tried, mut early_tries) = (BTreeSet::new(), 0);
         loop {
-            let pod = self.follow(pods.clone(), &deadline, |pods| next_running(pods, &tried)).await;
-            let pod = pod.map_err(|unmet| no_pod(namespace, selector, &deadline, unmet))?;
+            let next = |pods: &Objects<Pod>| {
+                let running = next_running(pods, &tried).map(|pod| (pod, true));
+                running.or_else(|| starting(pods).filter(|_| early_tries < EARLY_TRIES).map(|pod| (pod, false)))
+            };
+            let found = self.follow(pods.clone(), &deadline, next).await;
+            let (pod, runs) = found.map_err(|unmet| no_pod(namespace, selector, &deadline, unmet))?;
             let trouble = match deadline.limit(deadline.left(), self.exec(namespace, &pod, argv)).await {
                 Ok(output) if ended_with_its_container(output.status) && !deadline.is_over() => {
                     deadline.rest(rests.next()).await;
                     continue;
                 }
                 Ok(output) => return Ok(output),
+                Err(_) if !runs => {
+                    early_tries += 1;
+                    deadline.rest(rests.next()).await;
+                    continue;
+                }
                 Err(trouble) => trouble,
             };
             if deadline.is_over() && trouble == Trouble::slow() {
@@ -144,6 +157,18 @@ fn next_running(pods: &Objects<Pod>, tried: &BTreeSet<String>) -> Option<String>
     first_running(&others).or_else(|| first_running(pods))
 }
 
+/// The name of a pod that its kubelet knows and has not told to run.
+fn starting(pods: &Objects<Pod>) -> Option<String> {
+    let is_known = |pod: &&Pod| {
+        let status = pod.status.as_ref();
+        let conditions = status.and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+        status.and_then(|status| status.phase.as_deref()) == Some("Pending")
+            && pod.metadata.deletion_timestamp.is_none()
+            && conditions.iter().any(|one| one.type_ == "Initialized" && one.status == "True")
+    };
+    pods.values().find(is_known)?.metadata.name.clone()
+}
+
 pub(crate) fn no_pod(namespace: &str, selector: &str, deadline: &Deadline, unmet: Unmet<Pod>) -> KubeError {
     let cause = match unmet.trouble {
         Some(trouble) => Cause::Api(trouble),
@@ -181,6 +206,19 @@ mod tests {
         assert_eq!(next(&["a"]).as_deref(), Some("c"), "a ready one is preferred");
         assert_eq!(next(&["a", "c"]).as_deref(), Some("b"));
         assert_eq!(next(&["a", "b", "c"]).as_deref(), Some("a"));
+    }
+
+    #[test]
+    fn a_pod_is_starting_from_when_its_kubelet_knows_it_until_it_runs() {
+        let told = |phase: &str, conditions: &[&str]| {
+            let conditions: Vec<_> = conditions.iter().map(|kind| json!({ "type": kind, "status": "True" })).collect();
+            let status = json!({ "phase": phase, "conditions": conditions });
+            let pod = serde_json::from_value(json!({ "metadata": { "name": "a" }, "status": status })).unwrap();
+            starting(&[("a".to_owned(), pod)].into())
+        };
+        assert_eq!(told("Pending", &["PodScheduled"]), None);
+        assert_eq!(told("Pending", &["PodScheduled", "Initialized"]).as_deref(), Some("a"));
+        assert_eq!(told("Running", &["PodScheduled", "Initialized"]), None);
     }
 
     #[test]

@@ -302,6 +302,7 @@ fn routes_of_gateways(world: &World<'_>) {
     let _ = world.cluster.run("addons", &["enable", "gateway-api"]).ok();
     world.cluster.apply(GATEWAY);
     told(world, &["gatewayclass", "skiff"], ".status.conditions[*].status", "True");
+    documents_its_kinds(world, true);
     told(world, &["gateway", "gate"], ".status.conditions[*].status", "True True");
     told(world, &["gateway", "gate"], ".status.addresses[*].value", &world.node.to_string());
     told(world, &["httproute", "shop"], ".status.parents[*].conditions[*].status", "True True");
@@ -326,6 +327,15 @@ fn routes_of_gateways(world: &World<'_>) {
     );
 }
 
+/// The API server's OpenAPI document follows kinds that come and go.
+fn documents_its_kinds(world: &World<'_>, expected: bool) {
+    eventually("the API's document", || {
+        let document = world.cluster.kubectl(&["get", "--raw", "/openapi/v2"]).ok();
+        let documented = document.stdout.contains("A kind of gateways and the controller that serves them.");
+        if documented == expected { Ok(()) } else { Err(format!("documented: {documented}")) }
+    });
+}
+
 fn other_namespaces_need_a_grant(world: &World<'_>) {
     let conditions = ".status.parents[*].conditions[*].reason";
     told(world, &["httproute", "far"], conditions, "Accepted RefNotPermitted");
@@ -343,6 +353,7 @@ fn the_addon_leaves_nothing_behind(world: &World<'_>) {
     let _ = world.cluster.run("addons", &["disable", "gateway-api"]).ok();
     let kinds = world.cluster.kubectl(&["get", "crd", "-o", "name"]).ok();
     assert!(!kinds.stdout.contains("gateway"), "{kinds:?}");
+    documents_its_kinds(world, false);
     let _ = world.cluster.run("addons", &["disable", "ingress"]).ok();
     let addresses = "jsonpath={.items[*].status.loadBalancer.ingress}";
     assert_eq!(world.cluster.kubectl(&["get", "ingress", "-o", addresses]).ok().text(), "");

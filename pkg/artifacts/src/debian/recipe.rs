@@ -22,13 +22,14 @@ macro_rules! recipe {
 }
 
 /// Every file of the recipe.
-const FILES: [(&str, &str); 12] = recipe![
+const FILES: [(&str, &str); 13] = recipe![
     "packages.txt",
     "provided.txt",
     "unpack.sh",
     "enter.sh",
     "source.sh",
     "documents.go",
+    "aggregated.go",
     "go.sh",
     "openapi.sh",
     "compile.sh",
@@ -82,7 +83,7 @@ pub(super) fn builder_key(arch: Arch) -> String {
 /// Key of the unpacked source with its generated code.
 pub(super) fn source_key(arch: Arch) -> String {
     let builder = builder_key(arch);
-    let files = ["source.sh", "documents.go", "go.sh", "openapi.sh"].map(file);
+    let files = ["source.sh", "documents.go", "aggregated.go", "go.sh", "openapi.sh"].map(file);
     cache::key(["source", &builder].into_iter().chain(files))
 }
 

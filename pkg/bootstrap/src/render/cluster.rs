@@ -77,13 +77,19 @@ fn component_flags(cluster: &ClusterConfig, etcd: Option<&EtcdStart>) -> [(&'sta
     // second makes its controllers wait for each other when a cluster starts.
     let manager =
         [election, &[("allocate-node-cidrs", "false"), ("kube-api-qps", "300"), ("kube-api-burst", "600")]].concat();
+    // An etcd of one member waits for an election too, by chance up to the whole of its time. It may keep this
+    // one when others join: their leader tells it five times within it that it leads.
+    let paced = cluster.settings(Component::Etcd).any(|(key, _)| key.trim_start_matches('-') == "heartbeat-interval");
+    let alone: &[(&str, &str)] =
+        if cluster.control_planes == 1 && !paced { &[("election-timeout", "500")] } else { &[] };
     let members = etcd.and_then(EtcdStart::flags);
-    let etcd = members.as_ref().map(|flags| flags.each_ref().map(|(name, value)| (*name, value.as_str())));
+    let members = members.iter().flatten().map(|(name, value)| (*name, value.as_str()));
+    let etcd: Vec<_> = alone.iter().copied().chain(members).collect();
     [
         ("apiServer", Flags::of(cluster, Component::ApiServer, &[])),
         ("controllerManager", Flags::of(cluster, Component::ControllerManager, &manager)),
         ("scheduler", Flags::of(cluster, Component::Scheduler, election)),
-        ("etcd", Flags::of(cluster, Component::Etcd, etcd.as_ref().map_or(&[], |flags| flags.as_slice()))),
+        ("etcd", Flags::of(cluster, Component::Etcd, &etcd)),
     ]
 }
 

@@ -248,7 +248,21 @@ fn one_control_plane_elects_nobody_and_runs_pods() {
         assert!(rich["nodeRegistration"].get("taints").is_none(), "kubeadm's own taints");
         let rich = document(minor, "init-rich", "ClusterConfiguration");
         assert_eq!(flag(&rich["scheduler"]["extraArgs"], "leader-elect"), None);
+        let election =
+            |cluster: &Value| flag(&cluster["etcd"]["local"]["extraArgs"], "election-timeout").map(str::to_owned);
+        assert_eq!(election(&cluster).as_deref(), Some("500"));
+        assert_eq!(election(&rich), None);
     }
+}
+
+/// etcd refuses an election time of less than five heartbeats.
+#[test]
+fn whoever_paces_etcd_paces_its_elections_too() {
+    let mut cluster = fixture::cluster(20, Flavour::Default);
+    cluster.spec.extra_config = vec!["etcd.heartbeat-interval=300".parse().unwrap()];
+    let node = fixture::node(&cluster, Role::FirstControlPlane, Flavour::Default);
+    let config = render::kubeadm_config(&cluster, &node).unwrap();
+    assert!(config.contains("heartbeat-interval: \"300\"") && !config.contains("election-timeout"), "{config}");
 }
 
 #[test]
